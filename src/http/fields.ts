@@ -22,7 +22,8 @@ export function findField(raw: RawFields, name: string, from: number): number {
 /** Every value of a field, in order. `name` is in lower case. */
 export function getFields(raw: RawFields, name: string): string[] {
   const values: string[] = []
-  for (let i = findField(raw, name, 0); i >= 0; i = findField(raw, name, i + 2)) values.push(raw[i + 1] as string)
+  for (let i = findField(raw, name, 0); i >= 0; i = findField(raw, name, i + 2))
+    values.push(raw[i + 1] as string)
   return values
 }
 
