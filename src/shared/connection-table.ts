@@ -15,7 +15,7 @@ import { readAddress } from '../ip-address.ts'
  * only; with half of the slots empty by construction that takes an attacker who knows the seed.
  */
 export class ConnectionTable {
-  readonly #keys: BigInt64Array
+  readonly #keys: BigUint64Array
   readonly #counts: Int32Array
   readonly #totals: Int32Array
   readonly #workers: number
@@ -44,7 +44,7 @@ export class ConnectionTable {
     if (!(worker >= 0 && worker < this.#workers)) throw new RangeError(`no column for worker ${worker}`)
     this.#worker = worker
     this.#mask = slots - 1
-    this.#keys = new BigInt64Array(buffer, headerBytes, slots)
+    this.#keys = new BigUint64Array(buffer, headerBytes, slots)
     this.#counts = new Int32Array(buffer, headerBytes + slots * 8, slots * this.#workers)
     this.#totals = new Int32Array(buffer, headerBytes + slots * (8 + this.#workers * 4), this.#workers)
   }
@@ -99,7 +99,7 @@ export class ConnectionTable {
     for (let slot = 0; slot <= this.#mask; slot += 1) {
       Atomics.store(this.#counts, slot * this.#workers + worker, 0)
       // A slot that it died on while taking it over: keep it occupied, so that probing goes on past it.
-      Atomics.compareExchange(this.#keys, slot, takeover(worker), retiredKey)
+      Atomics.compareExchange(this.#keys, slot, takeoverMark(worker), retiredKey)
     }
   }
 
@@ -116,7 +116,7 @@ export class ConnectionTable {
           free = -2
           break
         }
-        if (free < 0 && (held === emptyKey || (held > retiredFloor && this.#isUnused(slot)))) free = slot
+        if (free < 0 && (held === emptyKey || (mayTakeOver(held) && this.#isUnused(slot)))) free = slot
         if (held === emptyKey) break
       }
       if (free === -1) return -1
@@ -138,8 +138,8 @@ export class ConnectionTable {
 
   #takeOver(slot: number, key: bigint): boolean {
     const before = Atomics.load(this.#keys, slot)
-    if (before <= retiredFloor) return false
-    const mark = takeover(this.#worker)
+    if (!mayTakeOver(before)) return false
+    const mark = takeoverMark(this.#worker)
     if (Atomics.compareExchange(this.#keys, slot, before, mark) !== before) return false
     const unused = this.#isUnused(slot)
     Atomics.store(this.#keys, slot, unused ? key : before)
@@ -177,32 +177,35 @@ export const uncounted = -1
 
 const headerBytes = 64
 /** Slots looked at for one client. */
-const probeWindow = 64
+const probeWindow = 32
 
-// Keys are positive; the values at and below zero are the table's own.
+// Keys are /64 prefixes as 64-bit numbers. The table's own values lie in ::/48, where no client lives.
 const emptyKey = 0n
-const noKey = -1n
 /** Was in use, is nobody's now. Takes part in probing and may be taken over. */
 const retiredKey = 1n
-const retiredFloor = 0n
+const firstTakeover = 2n
+const firstClient = 0x1_0000n
+/** Returned for what is no IP address; never stored. */
+const noKey = emptyKey
 
-/** Marks a slot that `worker` is about to take over. Below -1. */
-function takeover(worker: number): bigint {
-  return BigInt(-2 - worker)
+/** Marks a slot that `worker` is about to take over. */
+function takeoverMark(worker: number): bigint {
+  return firstTakeover + BigInt(worker)
+}
+
+function mayTakeOver(key: bigint): boolean {
+  return key === emptyKey || key === retiredKey || key >= firstClient
 }
 
 const words = new Uint32Array(4)
 
-/**
- * 63 bits that name a client exactly: the upper half of an IPv6 address without its lowest bit's worth of room lost:
- * global unicast and local addresses are told apart by the sign bit being folded away, IPv4 lives in 1::/32's place.
- */
+/** IPv6: the /64. IPv4 stands in 1::/32 and what falls into ::/48 (loopback) in 2::/16, neither of them in use. */
 function clientKey(address: string): bigint {
   const family = readAddress(address, words)
   if (family === 0) return noKey
   if (family === 4) return (1n << 48n) | BigInt(words[0] as number)
-  const high = words[0] as number
-  return (BigInt(high & 0x7fffffff) << 32n) | BigInt(words[1] as number) | (high >>> 31 === 1 ? 1n << 62n : 0n)
+  const prefix = (BigInt(words[0] as number) << 32n) | BigInt(words[1] as number)
+  return prefix < firstClient ? (2n << 48n) | prefix : prefix
 }
 
 function slotOf(key: bigint, seed: number): number {
