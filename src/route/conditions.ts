@@ -30,7 +30,7 @@ function headerHolds({ name, value }: Condition, request: RequestHead): boolean 
 
 /** Walks the query once; decodes only where an escape is in the way. */
 function queryHolds({ name, value }: Condition, query: string): boolean {
-  for (let from = 0; from < query.length; ) {
+  for (let from = 0; from < query.length;) {
     const ampersand = query.indexOf('&', from)
     const end = ampersand < 0 ? query.length : ampersand
     const equals = query.indexOf('=', from)

@@ -57,8 +57,7 @@ export interface RedirectAction {
   readonly kind: 'redirect'
   /** Template: see redirect.ts for its placeholders. */
   readonly to: string
-  /** 301, 302, 303, 307 or 308. */
-  readonly status: number
+  readonly status: 301 | 302 | 303 | 307 | 308
 }
 
 export interface RespondAction {

@@ -24,7 +24,12 @@ export function needsReading(path: string): boolean {
 export function readPath(path: string): PathReading | undefined {
   const decoded = decodePlain(path)
   if (decoded === undefined) return undefined
-  if (!decoded.includes('/.') && !decoded.includes('\\') && !decoded.includes('%5C') && !decoded.includes('%2F')) {
+  if (
+    !decoded.includes('/.') &&
+    !decoded.includes('\\') &&
+    !decoded.includes('%5C') &&
+    !decoded.includes('%2F')
+  ) {
     return { matched: decoded, forwarded: path }
   }
   const kept: string[] = []
@@ -87,7 +92,9 @@ function hexDigit(code: number): number {
 }
 
 const pchars = new Set(
-  Array.from("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~!$&'()*+,;=:@", (c) => c.charCodeAt(0)),
+  Array.from("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~!$&'()*+,;=:@", (c) =>
+    c.charCodeAt(0),
+  ),
 )
 
 function isPchar(code: number): boolean {

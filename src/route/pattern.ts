@@ -18,7 +18,8 @@ export interface PathPattern {
  */
 export function parsePathPattern(text: string): PathPattern | string {
   if (!text.startsWith('/')) return `expected a path that begins with "/", got ${JSON.stringify(text)}`
-  if (/[?#\s]/.test(text)) return `expected a path without query, fragment or spaces, got ${JSON.stringify(text)}`
+  if (/[?#\s]/.test(text))
+    return `expected a path without query, fragment or spaces, got ${JSON.stringify(text)}`
   const open = text.endsWith('/*')
   const parts = (open ? text.slice(0, -2) : text).split('/').slice(1)
   const segments: PatternSegment[] = []
@@ -27,7 +28,8 @@ export function parsePathPattern(text: string): PathPattern | string {
     if (part.includes('*')) return `expected "*" only as the whole last segment, got ${JSON.stringify(text)}`
     if (!part.startsWith(':')) {
       const literal = literalSegment(part)
-      if (literal === undefined) return `expected a path without dot segments or bad encoding, got ${JSON.stringify(text)}`
+      if (literal === undefined)
+        return `expected a path without dot segments or bad encoding, got ${JSON.stringify(text)}`
       segments.push({ kind: 'literal', text: literal })
       continue
     }

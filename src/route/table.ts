@@ -27,15 +27,15 @@ export class RouteTable<R extends { readonly match: RouteMatch }> {
 
   /** @throws RangeError for a path or host pattern that config/ should have refused */
   constructor(routes: readonly R[]) {
-    routes.forEach((route, order) => {
+    for (const route of routes) {
       const patterns = route.match.paths.length === 0 ? [rootPattern] : route.match.paths.map(readPattern)
       const hosts = route.match.hosts.length === 0 ? ['*'] : route.match.hosts
-      const entry = { route, order, conditions: countConditions(route.match) }
+      const entry = { route, conditions: countConditions(route.match) }
       for (const host of hosts) {
         const tree = this.#routesOf(host)
         for (const pattern of patterns) tree.add(pattern, entry)
       }
-    })
+    }
   }
 
   /** `path` is the path as matched (path.ts), not as sent. */
@@ -81,7 +81,6 @@ export class RouteTable<R extends { readonly match: RouteMatch }> {
 
 interface Entry<R> {
   readonly route: R
-  readonly order: number
   readonly conditions: number
 }
 
@@ -175,7 +174,7 @@ function pick<R extends { readonly match: RouteMatch }>(
   return undefined
 }
 
-/** Keeps `entries` in the order in which they are asked. */
+/** Keeps `entries` in the order in which they are asked: more conditions first, then as written. */
 function insert<R>(entries: Entry<R>[], entry: Entry<R>): void {
   const before = entries.findIndex((other) => other.conditions < entry.conditions)
   if (before < 0) entries.push(entry)

@@ -1,7 +1,13 @@
 import type { RequestBody } from '../../src/body.ts'
 import type { Clock } from '../../src/clock.ts'
 import { Exchange, noTrace } from '../../src/exchange.ts'
-import type { Connection, GatewayResponse, HttpVersion, TraceRecorder, UpgradeHandle } from '../../src/exchange.ts'
+import type {
+  Connection,
+  GatewayResponse,
+  HttpVersion,
+  TraceRecorder,
+  UpgradeHandle,
+} from '../../src/exchange.ts'
 import { ManualClock } from './manual-clock.ts'
 
 export interface ExchangeInit {

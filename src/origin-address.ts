@@ -1,16 +1,6 @@
-/** Addresses as people write them in a configuration: where to listen, where an origin is, which hosts, which networks. Pure. */
+/** Where an origin is and which hosts are meant, as people write it in a configuration. Pure. */
 import { isIP, isIPv4 } from 'node:net'
 import { domainToASCII } from 'node:url'
-
-/** Where a server listens. `host` undefined means every address, IPv4 and IPv6. `text` is the canonical form. */
-export type ListenAddress =
-  | {
-      readonly kind: 'tcp'
-      readonly host: string | undefined
-      readonly port: number
-      readonly text: string
-    }
-  | { readonly kind: 'unix'; readonly path: string; readonly text: string }
 
 /** Where an origin is reached. IPv6 hosts have no brackets. `text` is the canonical form, for logs and for comparing. */
 export type EndpointAddress =
@@ -22,24 +12,6 @@ export type EndpointAddress =
       readonly text: string
     }
   | { readonly kind: 'unix'; readonly path: string; readonly text: string }
-
-/**
- * Reads ":8443", "127.0.0.1:8080", "[::1]:443", "localhost:80" or "unix:/run/app.sock".
- * Port 0 asks for a free one. A bare "*" host means every address, as an empty one does.
- */
-export function parseListenAddress(text: string): ListenAddress | undefined {
-  const path = unixPath(text)
-  if (path !== undefined) return { kind: 'unix', path, text: `unix:${path}` }
-  const match = /^(\[[0-9A-Fa-f:.]+\]|[^\s:/[\]]*):(\d{1,5})$/.exec(text)
-  if (match === null) return undefined
-  const port = Number(match[2])
-  if (port > 65_535) return undefined
-  const written = match[1] as string
-  if (written === '' || written === '*') return { kind: 'tcp', host: undefined, port, text: `:${port}` }
-  const host = plainHost(written)
-  if (host === undefined) return undefined
-  return { kind: 'tcp', host, port, text: `${bracketed(host)}:${port}` }
-}
 
 /**
  * Reads "http://127.0.0.1:3000", "https://origin.example", "http://[::1]:80" or "unix:/run/app.sock".
@@ -76,17 +48,6 @@ export function parseHostPattern(text: string): string | undefined {
   }
   const host = plainHost(text)
   return host === undefined ? undefined : bracketed(host)
-}
-
-/** A network, "10.0.0.0/8" or "2001:db8::/32", or one address; canonical text with its prefix length. */
-export function parseNetwork(text: string): string | undefined {
-  const match = /^([0-9A-Fa-f:.]+)(?:\/(\d{1,3}))?$/.exec(text)
-  if (match === null) return undefined
-  const address = match[1] as string
-  const width = isIPv4(address) ? 32 : isIP(address) === 6 ? 128 : 0
-  if (width === 0) return undefined
-  const prefix = match[2] === undefined ? width : Number(match[2])
-  return prefix > width ? undefined : `${canonicalIp(address)}/${prefix}`
 }
 
 /** Puts an IPv6 address into brackets; everything else stays. */
