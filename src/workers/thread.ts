@@ -1,0 +1,85 @@
+import { Worker } from 'node:worker_threads'
+import type { Clock, Timer } from '../clock.ts'
+import { reason } from '../errors.ts'
+import type { CallName, FromWorker, ToWorker, WorkerCalls, WorkerStart } from './messages.ts'
+import { threadFile } from './thread-file.ts'
+
+/** One worker as the supervisor sees it. */
+export interface WorkerThread {
+  post(message: ToWorker): void
+  /** Rejects when the worker ends first, when it fails, and after `timeoutMs`. */
+  call<Name extends CallName>(name: Name, ask: WorkerCalls[Name]['ask'], timeoutMs: number): Promise<WorkerCalls[Name]['answer']>
+  terminate(): Promise<void>
+}
+
+export interface ThreadEvents {
+  /** Everything but replies. */
+  message(message: Exclude<FromWorker, { kind: 'reply' | 'call-failed' }>): void
+  /** Once, after which nothing more comes. `error` is what the thread died of, if it threw. */
+  exit(code: number, error: unknown): void
+}
+
+export type SpawnThread = (start: WorkerStart, events: ThreadEvents) => WorkerThread
+
+interface OpenCall {
+  readonly resolve: (answer: object) => void
+  readonly reject: (error: Error) => void
+  readonly timer: Timer
+}
+
+/**
+ * Starts real threads. Their heap has a bound, so that one which runs away dies alone instead of taking the process along.
+ * Open calls are bounded by who asks: the gateway and the admin endpoint ask one at a time each, with a timeout.
+ */
+export function threadSpawner(clock: Clock, maxHeapMiB: number): SpawnThread {
+  return (start, events) => {
+    const thread = new Worker(threadFile(import.meta.url, 'worker-entry'), {
+      name: `worker-${start.index}`,
+      workerData: start,
+      resourceLimits: { maxOldGenerationSizeMb: maxHeapMiB },
+    })
+    const calls = new Map<number, OpenCall>()
+    let lastCall = 0
+    let error: unknown
+    const settle = (call: number): OpenCall | undefined => {
+      const open = calls.get(call)
+      calls.delete(call)
+      open?.timer.cancel()
+      return open
+    }
+    thread.on('message', (message: FromWorker) => {
+      if (message.kind === 'reply') settle(message.call)?.resolve(message.answer)
+      else if (message.kind === 'call-failed') settle(message.call)?.reject(new Error(message.reason))
+      else events.message(message)
+    })
+    thread.on('error', (thrown) => {
+      error = thrown
+    })
+    thread.on('messageerror', (thrown) => {
+      error ??= thrown
+    })
+    thread.on('exit', (code) => {
+      for (const call of calls.keys()) settle(call)?.reject(new Error(`worker ${start.index} ended: ${exitReason(code, error)}`))
+      events.exit(code, error)
+    })
+    return {
+      post: (message) => thread.postMessage(message),
+      call(name, ask, timeoutMs) {
+        lastCall += 1
+        const call = lastCall
+        return new Promise((resolve, reject) => {
+          const timer = clock.after(timeoutMs, () => {
+            settle(call)?.reject(new Error(`worker ${start.index} did not answer within ${timeoutMs} ms`))
+          })
+          calls.set(call, { resolve: resolve as (answer: object) => void, reject, timer })
+          thread.postMessage({ kind: 'call', call, name, ask } as ToWorker)
+        })
+      },
+      terminate: async () => void (await thread.terminate()),
+    }
+  }
+}
+
+export function exitReason(code: number, error: unknown): string {
+  return error === undefined ? `exit code ${code}` : reason(error)
+}
