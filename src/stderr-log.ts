@@ -11,7 +11,10 @@ export function stderrWriter(): (line: string) => void {
   let rest: Buffer = Buffer.alloc(0)
   let dropped = 0
   return (line) => {
-    const notice = dropped === 0 ? '' : `${JSON.stringify({ level: 'warn', message: 'runtime log lines dropped', lines: dropped })}\n`
+    const notice =
+      dropped === 0
+        ? ''
+        : `${JSON.stringify({ level: 'warn', message: 'runtime log lines dropped', lines: dropped })}\n`
     const text = Buffer.from(notice + line)
     const bytes = rest.length === 0 ? text : Buffer.concat([rest, text])
     let written = 0

@@ -21,10 +21,19 @@ export function askAdmin(
   timeoutMs = 60_000,
 ): Promise<AdminReply> {
   const where =
-    address.kind === 'unix' ? { socketPath: address.path } : { host: address.host ?? '127.0.0.1', port: address.port }
+    address.kind === 'unix'
+      ? { socketPath: address.path }
+      : { host: address.host ?? '127.0.0.1', port: address.port }
   return new Promise((resolve, reject) => {
     const asked = request(
-      { ...where, method, path, agent: false, headers: { Host: 'localhost', 'Content-Length': 0 }, signal: AbortSignal.timeout(timeoutMs) },
+      {
+        ...where,
+        method,
+        path,
+        agent: false,
+        headers: { Host: 'localhost', 'Content-Length': 0 },
+        signal: AbortSignal.timeout(timeoutMs),
+      },
       (response) => {
         let text = ''
         response.setEncoding('utf8')
@@ -34,15 +43,22 @@ export function askAdmin(
         })
         response.on('error', reject)
         response.on('end', () => {
-          try {
-            resolve({ status: response.statusCode ?? 0, body: JSON.parse(text) as unknown })
-          } catch {
+          const body = parseJson(text)
+          if (body === undefined)
             reject(new Error('the answer is not JSON: is this the admin address of a gateway?'))
-          }
+          else resolve({ status: response.statusCode ?? 0, body })
         })
       },
     )
     asked.on('error', reject)
     asked.end()
   })
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
 }

@@ -35,7 +35,9 @@ export function judgeAdminRequest(method: string, headers: RawFields, overUnixSo
 /** `localhost`, 127.0.0.0/8 or `[::1]`, each with or without a port (any: it may be forwarded). */
 export function isLoopbackHost(host: string): boolean {
   const name = host.replace(/:\d{1,5}$/, '').toLowerCase()
-  return name === 'localhost' || name === '[::1]' || /^127(\.(25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)){3}$/.test(name)
+  return (
+    name === 'localhost' || name === '[::1]' || /^127(\.(25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)){3}$/.test(name)
+  )
 }
 
 function refused(status: 400 | 403, reason: string): AdminVerdict {

@@ -34,14 +34,30 @@ type Action = (target: AdminTarget, rest: string) => AdminAnswer | Promise<Admin
 const routes = new Map<string, { readonly method: 'GET' | 'POST'; readonly action: Action }>([
   ['/livez', { method: 'GET', action: () => ({ status: 200, body: { status: 'ok' } }) }],
   ['/readyz', { method: 'GET', action: readyz }],
-  ['/version', { method: 'GET', action: (target) => ({ status: 200, body: { version: target.version, node: process.versions.node } }) }],
-  ['/upstreams', { method: 'GET', action: async (target) => ({ status: 200, body: { workers: await target.upstreams() } }) }],
+  [
+    '/version',
+    {
+      method: 'GET',
+      action: (target) => ({ status: 200, body: { version: target.version, node: process.versions.node } }),
+    },
+  ],
+  [
+    '/upstreams',
+    {
+      method: 'GET',
+      action: async (target) => ({ status: 200, body: { workers: await target.upstreams() } }),
+    },
+  ],
   ['/trace/', { method: 'GET', action: trace }],
   ['/reload', { method: 'POST', action: reload }],
 ])
 
 /** `target` is the request target; its query is ignored. HEAD counts as GET. */
-export function answerAdmin(admin: AdminTarget, method: string, target: string): AdminAnswer | Promise<AdminAnswer> {
+export function answerAdmin(
+  admin: AdminTarget,
+  method: string,
+  target: string,
+): AdminAnswer | Promise<AdminAnswer> {
   const path = target.split('?', 1)[0] as string
   const slash = path.lastIndexOf('/')
   const route = routes.get(path) ?? routes.get(path.slice(0, slash + 1))

@@ -1,9 +1,9 @@
-import { rm } from 'node:fs/promises'
-import { type IncomingMessage, type ServerResponse, createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { lstat, rm } from 'node:fs/promises'
+import { type IncomingMessage, type Server, type ServerResponse, createServer } from 'node:http'
+import { type AddressInfo, connect } from 'node:net'
 import { reason } from '../errors.ts'
 import type { Logger } from '../log.ts'
-import type { ListenAddress } from '../net-address.ts'
+import { type ListenAddress, printListenAddress } from '../net-address.ts'
 import { judgeAdminRequest } from './request-gate.ts'
 import { type AdminAnswer, type AdminTarget, answerAdmin } from './routes.ts'
 
@@ -20,10 +20,20 @@ export interface AdminServer {
 }
 
 /** Rejects with the system's error when the address cannot be bound. */
-export async function openAdmin(address: ListenAddress, target: AdminTarget, logger: Logger): Promise<AdminServer> {
+export async function openAdmin(
+  address: ListenAddress,
+  target: AdminTarget,
+  logger: Logger,
+): Promise<AdminServer> {
   const overUnixSocket = address.kind === 'unix'
   const server = createServer(
-    { maxHeaderSize: 8192, headersTimeout: 5_000, requestTimeout: 5_000, keepAliveTimeout: 5_000, connectionsCheckingInterval: 1_000 },
+    {
+      maxHeaderSize: 8192,
+      headersTimeout: 5_000,
+      requestTimeout: 5_000,
+      keepAliveTimeout: 5_000,
+      connectionsCheckingInterval: 1_000,
+    },
     (request, response) => {
       serve(request, response, target, overUnixSocket).catch((error: unknown) => {
         logger.error('admin request failed', { reason: reason(error) })
@@ -34,12 +44,8 @@ export async function openAdmin(address: ListenAddress, target: AdminTarget, log
   )
   server.maxConnections = 64
   server.on('clientError', (_error, socket) => socket.destroy())
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject)
-    if (address.kind === 'unix') server.listen({ path: address.path, exclusive: true }, resolve)
-    else server.listen({ host: address.host ?? '127.0.0.1', port: address.port, exclusive: true }, resolve)
-  })
-  server.removeAllListeners('error')
+  if (address.kind === 'unix') await removeStaleSocket(address.path)
+  await listen(server, address)
   server.on('error', (error) => logger.warn('admin endpoint', { reason: reason(error) }))
   return {
     address: printBound(address, server.address()),
@@ -72,7 +78,8 @@ async function serve(
 
 function send(request: IncomingMessage, response: ServerResponse, answer: AdminAnswer): void {
   const body = `${JSON.stringify(answer.body)}\n`
-  const hasBody = request.headers['content-length'] !== undefined || request.headers['transfer-encoding'] !== undefined
+  const hasBody =
+    request.headers['content-length'] !== undefined || request.headers['transfer-encoding'] !== undefined
   response.writeHead(answer.status, {
     'Content-Type': 'application/json',
     'Content-Length': Buffer.byteLength(body),
@@ -85,6 +92,31 @@ function send(request: IncomingMessage, response: ServerResponse, answer: AdminA
 }
 
 function printBound(asked: ListenAddress, bound: string | AddressInfo | null): string {
-  if (asked.kind === 'unix' || bound === null || typeof bound === 'string') return `unix:${asked.kind === 'unix' ? asked.path : bound}`
-  return `${bound.family === 'IPv6' ? `[${bound.address}]` : bound.address}:${bound.port}`
+  const port = typeof bound === 'object' && bound !== null ? bound.port : 0
+  return printListenAddress(
+    asked.kind === 'unix' ? asked : { ...asked, host: asked.host ?? '127.0.0.1', port },
+  )
+}
+
+async function listen(server: Server, address: ListenAddress): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    if (address.kind === 'unix') server.listen({ path: address.path, exclusive: true }, resolve)
+    else server.listen({ host: address.host ?? '127.0.0.1', port: address.port, exclusive: true }, resolve)
+  }).finally(() => server.removeAllListeners('error'))
+}
+
+/** Removes a socket file that nobody serves any more: what a killed gateway leaves behind. */
+async function removeStaleSocket(path: string): Promise<void> {
+  const facts = await lstat(path).catch(() => undefined)
+  if (facts?.isSocket() !== true) return
+  const refused = await new Promise<boolean>((resolve) => {
+    const probe = connect({ path })
+    probe.once('connect', () => {
+      probe.destroy()
+      resolve(false)
+    })
+    probe.once('error', (error: NodeJS.ErrnoException) => resolve(error.code === 'ECONNREFUSED'))
+  })
+  if (refused) await rm(path, { force: true })
 }

@@ -35,7 +35,10 @@ const verbs: ReadonlyMap<string, Exclude<Command['verb'], 'serve' | 'fault'>> = 
 ])
 
 /** Options that take a value, and the verbs that know them. */
-const valued: ReadonlyMap<string, { readonly option: 'configPath' | 'admin'; readonly verbs: readonly string[] }> = new Map([
+const valued: ReadonlyMap<
+  string,
+  { readonly option: 'configPath' | 'admin'; readonly verbs: readonly string[] }
+> = new Map([
   ['-c', { option: 'configPath', verbs: ['run', 'start', 'check', 'reload'] }],
   ['--config', { option: 'configPath', verbs: ['run', 'start', 'check', 'reload'] }],
   ['--admin', { option: 'admin', verbs: ['reload'] }],
@@ -48,7 +51,9 @@ export function parseArguments(words: readonly string[]): Command {
   let verb = verbs.get(first)
   let rest = others
   if (verb === undefined && isAppUrl(first)) {
-    return others.length === 0 ? { verb: 'serve', url: first } : fault(`unexpected argument ${quote(others[0] as string)}`)
+    return others.length === 0
+      ? { verb: 'serve', url: first }
+      : fault(`unexpected argument ${quote(others[0] as string)}`)
   }
   if (verb === undefined && first.startsWith('-')) {
     // As with other servers, options alone mean `run`; -t anywhere means `check`.
@@ -91,7 +96,8 @@ function assemble(
     case 'check':
       return { verb, configPath }
     case 'start':
-      if (url !== undefined && configPath !== undefined) return fault('give either a URL or a configuration file, not both')
+      if (url !== undefined && configPath !== undefined)
+        return fault('give either a URL or a configuration file, not both')
       return { verb, configPath, url }
     case 'reload':
       return { verb, configPath, admin }

@@ -18,7 +18,9 @@ export async function check(configPath: string | undefined, terminal: Terminal):
       for (const line of printFaults(warnings, path).split('\n')) terminal.error(`sluice: warning: ${line}`)
     }
     await loadMaterials(config, resolve('certs'), systemClock)
-    terminal.out(`${path}: ok (${config.routes.length} routes, ${config.upstreams.size} upstreams, ${config.listeners.length} listeners)`)
+    terminal.out(
+      `${path}: ok (${config.routes.length} routes, ${config.upstreams.size} upstreams, ${config.listeners.length} listeners)`,
+    )
     return exitCodes.ok
   } catch (error) {
     if (error instanceof ConfigError) printFaultLines(error, terminal)

@@ -49,7 +49,8 @@ async function adminAddress(
   if (found === 'none') return usualAddress
   try {
     const { config } = await loadConfig(found.path, terminal.env)
-    if (config.admin === undefined) terminal.error(`sluice: ${found.path} turns the admin endpoint off; send the gateway a HUP signal`)
+    if (config.admin === undefined)
+      terminal.error(`sluice: ${found.path} turns the admin endpoint off; send the gateway a HUP signal`)
     return config.admin?.address
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error

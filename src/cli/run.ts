@@ -15,7 +15,9 @@ export async function run(configPath: string | undefined, terminal: Terminal): P
 export function locateConfig(configPath: string | undefined, terminal: Terminal): string | undefined {
   const found = lookForConfig(configPath, terminal)
   if (found === 'none') {
-    terminal.error('sluice: no configuration found; name one with -c FILE, or try "sluice http://localhost:3000"')
+    terminal.error(
+      'sluice: no configuration found; name one with -c FILE, or try "sluice http://localhost:3000"',
+    )
   }
   return found === 'none' || found === 'fault' ? undefined : found.path
 }

@@ -14,7 +14,11 @@ export interface ServeOptions {
  * Runs a gateway in the foreground until a signal ends it. TERM, INT and QUIT drain, a second one of them ends the process
  * at once; HUP loads the configuration again; USR1 opens the access log again.
  */
-export async function serve(init: GatewayInit, terminal: Terminal, options: ServeOptions = {}): Promise<ExitCode> {
+export async function serve(
+  init: GatewayInit,
+  terminal: Terminal,
+  options: ServeOptions = {},
+): Promise<ExitCode> {
   const gateway = new Gateway(init)
   const over = Promise.withResolvers<ExitCode>()
   let stopping = false
@@ -57,7 +61,10 @@ export async function serve(init: GatewayInit, terminal: Terminal, options: Serv
 export function localUrl(gateway: Gateway): string | undefined {
   for (const { address, encrypted } of gateway.addresses) {
     if (address.kind !== 'tcp' || !encrypted) continue
-    const host = address.host === undefined || address.host === '0.0.0.0' || address.host === '::' ? 'localhost' : undefined
+    const host =
+      address.host === undefined || address.host === '0.0.0.0' || address.host === '::'
+        ? 'localhost'
+        : undefined
     const port = address.port === 443 ? '' : `:${address.port}`
     return `https://${host ?? printListenAddress(address).replace(/:\d+$/, '')}${port}`
   }

@@ -14,11 +14,14 @@ export async function start(
   if (url !== undefined) return serveApp(url, terminal)
   const found = lookForConfig(configPath, terminal)
   if (found === 'fault') return exitCodes.failed
-  if (found !== 'none') return serve({ source: { kind: 'file', path: found.path }, env: terminal.env }, terminal)
+  if (found !== 'none')
+    return serve({ source: { kind: 'file', path: found.path }, env: terminal.env }, terminal)
   const demo = await startDemo()
   return serve({ source: { kind: 'object', config: appConfig(demo.url) }, env: terminal.env }, terminal, {
     started: (gateway) => {
-      terminal.error(`sluice: no configuration found, so here is a demo with an origin of its own (${demo.url})`)
+      terminal.error(
+        `sluice: no configuration found, so here is a demo with an origin of its own (${demo.url})`,
+      )
       for (const line of demoHints(localUrl(gateway) ?? '')) terminal.error(line)
     },
     ended: () => demo.stop(),

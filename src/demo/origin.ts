@@ -37,7 +37,10 @@ function answer(request: IncomingMessage, response: ServerResponse): void {
     case '/events':
       return events(response)
     case '/slow': {
-      const timer = setTimeout(() => sendJson(response, 200, { slept: true }), bounded(query.get('ms'), 1_000, maxSlowMs))
+      const timer = setTimeout(
+        () => sendJson(response, 200, { slept: true }),
+        bounded(query.get('ms'), 1_000, maxSlowMs),
+      )
       response.on('close', () => clearTimeout(timer))
       return
     }
@@ -78,7 +81,8 @@ function events(response: ServerResponse): void {
 
 function fail(response: ServerResponse, query: URLSearchParams): void {
   const status = Number(query.get('status') ?? 500)
-  if (!Number.isInteger(status) || status < 200 || status > 599) return sendJson(response, 400, { error: 'status: 200 to 599' })
+  if (!Number.isInteger(status) || status < 200 || status > 599)
+    return sendJson(response, 400, { error: 'status: 200 to 599' })
   if (status === 204 || status === 304) {
     response.writeHead(status)
     response.end()
@@ -102,7 +106,10 @@ function large(response: ServerResponse, bytes: number): void {
     while (left > 0) {
       const size = Math.min(left, block.length)
       left -= size
-      if (!response.write(block.subarray(0, size)) && left > 0) return void response.once('drain', more)
+      if (!response.write(block.subarray(0, size)) && left > 0) {
+        response.once('drain', more)
+        return
+      }
     }
     response.end()
   }

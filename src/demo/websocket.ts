@@ -11,8 +11,14 @@ import type { Duplex } from 'node:stream'
 export function echoWebSocket(request: IncomingMessage, socket: Duplex, head: Buffer): void {
   socket.on('error', () => socket.destroy())
   const key = request.headers['sec-websocket-key']
-  if (request.headers.upgrade?.toLowerCase() !== 'websocket' || key === undefined || request.headers['sec-websocket-version'] !== '13') {
-    socket.end('HTTP/1.1 426 Upgrade Required\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nContent-Length: 0\r\nConnection: close\r\n\r\n')
+  if (
+    request.headers.upgrade?.toLowerCase() !== 'websocket' ||
+    key === undefined ||
+    request.headers['sec-websocket-version'] !== '13'
+  ) {
+    socket.end(
+      'HTTP/1.1 426 Upgrade Required\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nContent-Length: 0\r\nConnection: close\r\n\r\n',
+    )
     return
   }
   const accept = createHash('sha1').update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest('base64')
@@ -120,11 +126,13 @@ function readFrame(input: Buffer): Frame | number | undefined {
   const lengthBytes = short === 126 ? 2 : short === 127 ? 8 : 0
   const start = 2 + lengthBytes + 4
   if (input.length < start) return undefined
-  const length = short === 126 ? input.readUInt16BE(2) : short === 127 ? Number(input.readBigUInt64BE(2)) : short
+  const length =
+    short === 126 ? input.readUInt16BE(2) : short === 127 ? Number(input.readBigUInt64BE(2)) : short
   if (length > maxMessageBytes) return 1009
   if (input.length < start + length) return undefined
   const payload = Buffer.from(input.subarray(start, start + length))
-  for (let at = 0; at < length; at += 1) payload[at] = (payload[at] as number) ^ (input[start - 4 + (at & 3)] as number)
+  for (let at = 0; at < length; at += 1)
+    payload[at] = (payload[at] as number) ^ (input[start - 4 + (at & 3)] as number)
   return { isFinal, opcode, payload, size: start + length }
 }
 
@@ -149,5 +157,8 @@ function isUtf8(bytes: Buffer): boolean {
 
 /** Codes that may stand in a close frame (RFC 6455 §7.4). */
 function isSendableCode(code: number): boolean {
-  return (code >= 1000 && code <= 1014 && code !== 1004 && code !== 1005 && code !== 1006) || (code >= 3000 && code < 5000)
+  return (
+    (code >= 1000 && code <= 1014 && code !== 1004 && code !== 1005 && code !== 1006) ||
+    (code >= 3000 && code < 5000)
+  )
 }

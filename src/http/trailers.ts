@@ -1,59 +1,41 @@
 import type { RawFields } from './fields.ts'
 
 /**
- * Fields that must not come in a trailer section, since they frame, route, authenticate or steer the message whose head
- * has already been acted on.
- * @see RFC 9110 §6.5.1
+ * Fields that a trailer section must not set, because something before the body has already acted on them
+ * (RFC 9110 §6.5.1): framing, routing, request modifiers, authentication, cookies, response control, payload processing.
  */
-const forbidden: ReadonlySet<string> = new Set([
-  'age',
-  'authorization',
-  'cache-control',
-  'connection',
-  'content-encoding',
-  'content-length',
-  'content-range',
-  'content-type',
-  'cookie',
-  'date',
-  'expect',
-  'expires',
-  'forwarded',
-  'host',
-  'if-match',
-  'if-modified-since',
-  'if-none-match',
-  'if-range',
-  'if-unmodified-since',
-  'keep-alive',
-  'location',
-  'max-forwards',
-  'pragma',
-  'proxy-authenticate',
-  'proxy-authorization',
-  'proxy-connection',
-  'range',
-  'retry-after',
-  'set-cookie',
-  'te',
-  'trailer',
-  'transfer-encoding',
-  'upgrade',
-  'vary',
-  'via',
-  'warning',
-  'www-authenticate',
-  'x-real-ip',
-  'x-request-id',
-])
+const forbidden = new Set([
+  'age', 'alt-svc', 'authorization', 'cache-control', 'connection', 'content-encoding', 'content-length',
+  'content-location', 'content-range', 'content-type', 'cookie', 'date', 'etag', 'expect', 'expires', 'forwarded',
+  'host', 'http2-settings', 'keep-alive', 'last-modified', 'location', 'max-forwards', 'pragma', 'range',
+  'retry-after', 'server', 'set-cookie', 'set-cookie2', 'strict-transport-security', 'te', 'traceparent',
+  'tracestate', 'trailer', 'transfer-encoding', 'upgrade', 'vary', 'via', 'warning', 'www-authenticate',
+  'x-real-ip', 'x-request-id',
+]) // prettier-ignore
 
-/** The trailer fields that may be passed on, in order. `x-forwarded-*` and `x-client-cert-*` are ours alone and never pass. */
-export function trailerFields(raw: RawFields): string[] {
+const forbiddenPrefixes = [
+  'proxy-',
+  'if-',
+  'accept-',
+  'x-forwarded-',
+  'x-client-cert-',
+  'access-control-',
+  'sec-',
+  ':',
+]
+
+/** True for a field that may pass in a trailer section. Names with `_` are read as if with `-`, as CGI does. */
+function mayTrail(name: string): boolean {
+  const lower = name.toLowerCase().replaceAll('_', '-')
+  return !forbidden.has(lower) && !forbiddenPrefixes.some((prefix) => lower.startsWith(prefix))
+}
+
+/** The fields that may pass, or undefined when none is left. */
+export function cleanTrailers(trailers: RawFields): RawFields | undefined {
   const kept: string[] = []
-  for (let i = 0; i < raw.length; i += 2) {
-    const name = (raw[i] as string).toLowerCase().replaceAll('_', '-')
-    if (forbidden.has(name) || name.startsWith('x-forwarded-') || name.startsWith('x-client-cert-')) continue
-    kept.push(raw[i] as string, raw[i + 1] as string)
+  for (let i = 0; i < trailers.length; i += 2) {
+    const name = trailers[i] as string
+    if (mayTrail(name)) kept.push(name, trailers[i + 1] as string)
   }
-  return kept
+  return kept.length > 0 ? kept : undefined
 }

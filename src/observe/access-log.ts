@@ -40,7 +40,7 @@ export function accessLog({ format, sink, clock }: AccessLogParts): AccessLog {
     const count = lines
     batch = ''
     lines = 0
-    sink.write(withoutControls(text), count)
+    sink.write(encode(text), count)
   }
   return {
     record(exchange, outcome) {
@@ -53,14 +53,19 @@ export function accessLog({ format, sink, clock }: AccessLogParts): AccessLog {
   }
 }
 
+const encoder = new TextEncoder()
+
 /**
  * JSON leaves C1 controls and the Unicode line separators as they are; terminals and some readers do not. They can only
  * stand inside strings here, and are rare: one fast look at the batch finds out, instead of one at each value.
  */
-function withoutControls(text: string): string {
-  if (isAscii(Buffer.from(text))) return text
-  return text.replace(
-    /[\u0080-\u009f\u2028\u2029]/g,
-    (c) => String.raw`\u` + c.charCodeAt(0).toString(16).padStart(4, '0'),
+function encode(text: string): Uint8Array<ArrayBuffer> {
+  const bytes = encoder.encode(text)
+  if (isAscii(bytes)) return bytes
+  return encoder.encode(
+    text.replace(
+      /[\u0080-\u009f\u2028\u2029]/g,
+      (c) => String.raw`\u` + c.charCodeAt(0).toString(16).padStart(4, '0'),
+    ),
   )
 }

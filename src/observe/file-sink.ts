@@ -62,14 +62,15 @@ class Writer implements FileSink {
     this.#target = target
   }
 
-  write(text: string, lines: number, done?: () => void): void {
-    if (this.#broken || this.#closed || this.#outstanding + text.length > maxOutstanding) {
+  write(bytes: Uint8Array<ArrayBuffer>, lines: number, done?: () => void): void {
+    const size = bytes.byteLength
+    if (this.#broken || this.#closed || this.#outstanding + size > maxOutstanding) {
       this.drop(lines)
       done?.()
       return
     }
-    this.#outstanding += text.length
-    this.#queue.push({ bytes: Buffer.from(text), size: text.length, lines, done })
+    this.#outstanding += size
+    this.#queue.push({ bytes, size, lines, done })
     this.#pump()
   }
 

@@ -3,7 +3,8 @@ import type { LogSink } from './log-sink.ts'
 
 /** What a worker posts to the main thread. */
 export interface LogBatch {
-  readonly text: string
+  /** Transferred, not copied: a batch of text costs the sender ten times as much. */
+  readonly bytes: Uint8Array<ArrayBuffer>
   readonly lines: number
   /** Lines that the worker had to drop since its last batch. */
   readonly dropped: number
@@ -20,17 +21,18 @@ export class RelaySink implements LogSink {
   #onIdle: (() => void) | undefined = undefined
   readonly #post: (batch: LogBatch) => void
 
-  /** `post` must not throw. */
+  /** `post` must not throw; it may transfer the bytes away. */
   constructor(post: (batch: LogBatch) => void) {
     this.#post = post
   }
 
-  write(text: string, lines: number, done?: () => void): void {
-    if (this.#outstanding + text.length > maxOutstanding) {
+  write(bytes: Uint8Array<ArrayBuffer>, lines: number, done?: () => void): void {
+    const size = bytes.byteLength
+    if (this.#outstanding + size > maxOutstanding) {
       this.dropped += lines
     } else {
-      this.#outstanding += text.length
-      this.#post({ text, lines, dropped: this.dropped - this.#told })
+      this.#outstanding += size
+      this.#post({ bytes, lines, dropped: this.dropped - this.#told })
       this.#told = this.dropped
     }
     done?.()
@@ -40,7 +42,7 @@ export class RelaySink implements LogSink {
     this.dropped += lines
   }
 
-  /** To be called with `text.length` of each batch that the main thread is done with. */
+  /** To be called with the size of each batch, in bytes, that the main thread is done with. */
   acknowledge(size: number): void {
     this.#outstanding = Math.max(0, this.#outstanding - size)
     if (this.#outstanding === 0) this.#onIdle?.()
@@ -58,5 +60,6 @@ export class RelaySink implements LogSink {
 /** The main thread's half: writes a worker's batch and acknowledges it. */
 export function relayBatch(batch: LogBatch, sink: LogSink, acknowledge: (size: number) => void): void {
   if (batch.dropped > 0) sink.drop(batch.dropped)
-  sink.write(batch.text, batch.lines, () => acknowledge(batch.text.length))
+  const size = batch.bytes.byteLength
+  sink.write(batch.bytes, batch.lines, () => acknowledge(size))
 }

@@ -2,7 +2,6 @@ import type { BodySink, RequestBody } from '../body.ts'
 import { ClientClosedError, type GatewayError } from '../errors.ts'
 import type { RawFields } from '../http/fields.ts'
 import type { UpstreamConnection } from './connection.ts'
-import { cleanTrailers } from './trailer-fields.ts'
 
 /** Up to here a piece is copied behind its head or chunk size, to leave in one write. */
 const copyBytes = 16_384
@@ -126,9 +125,9 @@ export class RequestSender implements BodySink {
 }
 
 function trailerLines(trailers: RawFields | undefined): string {
-  const kept = trailers === undefined ? undefined : cleanTrailers(trailers)
-  if (kept === undefined) return ''
+  if (trailers === undefined) return ''
   let lines = ''
-  for (let i = 0; i < kept.length; i += 2) lines += `${kept[i] as string}: ${kept[i + 1] as string}\r\n`
+  for (let i = 0; i < trailers.length; i += 2)
+    lines += `${trailers[i] as string}: ${trailers[i + 1] as string}\r\n`
   return lines
 }

@@ -1,6 +1,6 @@
 import type { RawFields } from '../http/fields.ts'
 import { readFieldLines, readResponseHead, type ResponseHead } from './response-head.ts'
-import { cleanTrailers } from './trailer-fields.ts'
+import { cleanTrailers } from '../http/trailers.ts'
 
 /** How the end of a response body is known (RFC 9112 §6.3). `tunnel`: a 101 that was asked for. */
 export type Framing = 'none' | 'length' | 'chunked' | 'close' | 'tunnel'

@@ -7,7 +7,7 @@ export function adjustableLogger(
   level: LogLevel,
   clock: Clock,
   base: LogFields = {},
-): { readonly logger: Logger; setLevel(level: LogLevel): void } {
+): { readonly logger: Logger; readonly setLevel: (level: LogLevel) => void } {
   const make = (at: LogLevel): Logger => jsonLogger(write, at, () => clock.wallMs(), base)
   let current = make(level)
   return {

@@ -44,7 +44,9 @@ export function boundOptions(options: ListenerOptions, bound: WorkerListener): L
     ...options,
     address: bound.address,
     redirectToHttps:
-      redirectToHttps === undefined ? undefined : { ...redirectToHttps, port: bound.redirectPort ?? redirectToHttps.port },
+      redirectToHttps === undefined
+        ? undefined
+        : { ...redirectToHttps, port: bound.redirectPort ?? redirectToHttps.port },
   }
 }
 

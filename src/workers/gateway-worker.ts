@@ -88,7 +88,8 @@ export class GatewayWorker {
       edition = await this.#build(plan)
       for (const wish of wishesOf(edition)) {
         const known = this.#listeners.get(wish.key)
-        if (known === undefined) opened.push(await ServedListener.open(wish, { ...this.#listenerDeps, ticketKey: this.#ticketKey }))
+        if (known === undefined)
+          opened.push(await ServedListener.open(wish, { ...this.#listenerDeps, ticketKey: this.#ticketKey }))
         else changes.push(known.prepare(wish, this.#deps))
       }
       this.#prepared = { edition, opened, changes }
@@ -194,9 +195,17 @@ export class GatewayWorker {
     const config = await loadSource(plan.source)
     const former = this.#edition
     const sameLog = former?.config.accessLog.format === config.accessLog.format
-    const log = former !== undefined && sameLog ? former.accessLog : accessLog({ format: config.accessLog.format, sink, clock })
+    const log =
+      former !== undefined && sameLog
+        ? former.accessLog
+        : accessLog({ format: config.accessLog.format, sink, clock })
     const sameTrace = former?.config.trace.keep === config.trace.keep
-    const trace = former !== undefined && sameTrace ? former.trace : config.trace.keep > 0 ? new TraceRing(config.trace.keep) : noTrace
+    const trace =
+      former !== undefined && sameTrace
+        ? former.trace
+        : config.trace.keep > 0
+          ? new TraceRing(config.trace.keep)
+          : noTrace
     const upstreams = createUpstreams(config.upstreams, { clock, logger }, former?.upstreams)
     const pipeline = buildPipeline({
       guard: config.guard,
@@ -260,7 +269,10 @@ function wishesOf({ plan, config, pipeline }: Edition): ListenerWish[] {
   })
 }
 
-async function undo(opened: readonly ServedListener[], changes: readonly { abandon(): void }[]): Promise<void> {
+async function undo(
+  opened: readonly ServedListener[],
+  changes: readonly { abandon(): void }[],
+): Promise<void> {
   for (const change of changes) change.abandon()
   for (const listener of opened) {
     await listener.drain()

@@ -15,17 +15,23 @@ export async function loadMaterials(
 ): Promise<(TlsMaterial | undefined)[]> {
   const materials: (TlsMaterial | undefined)[] = []
   for (const { tls } of config.listeners) {
-    materials.push(tls === undefined ? undefined : await loadTlsMaterial(tls, () => developmentCertificate(folder, clock)))
+    materials.push(
+      tls === undefined ? undefined : await loadTlsMaterial(tls, () => developmentCertificate(folder, clock)),
+    )
   }
   return materials
 }
 
 /** Every file behind the materials, each once. */
-export function materialFiles(config: ResolvedGateway, materials: readonly (TlsMaterial | undefined)[]): string[] {
+export function materialFiles(
+  config: ResolvedGateway,
+  materials: readonly (TlsMaterial | undefined)[],
+): string[] {
   const files = new Set<string>()
   for (const [at, { tls }] of config.listeners.entries()) {
     const material = materials[at]
-    if (tls !== undefined && material !== undefined) for (const file of filesOf(material, tls)) files.add(file)
+    if (tls !== undefined && material !== undefined)
+      for (const file of filesOf(material, tls)) files.add(file)
   }
   return [...files]
 }

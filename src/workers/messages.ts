@@ -74,7 +74,14 @@ export interface WorkerCalls {
 export type CallName = keyof WorkerCalls
 
 export type ToWorker =
-  | { readonly [Name in CallName]: { readonly kind: 'call'; readonly call: number; readonly name: Name; readonly ask: WorkerCalls[Name]['ask'] } }[CallName]
+  | {
+      readonly [Name in CallName]: {
+        readonly kind: 'call'
+        readonly call: number
+        readonly name: Name
+        readonly ask: WorkerCalls[Name]['ask']
+      }
+    }[CallName]
   | { readonly kind: 'log-level'; readonly level: LogLevel }
   | { readonly kind: 'ticket-key'; readonly key: Uint8Array }
   /** The main thread has written, or dropped, a batch of that size. */

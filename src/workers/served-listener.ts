@@ -1,5 +1,10 @@
 import type { ListenerTimeouts, ListenerLimits, ListenerOptions } from '../listener/options.ts'
-import { type ListenerDeps, type ListenerPlan, type OpenListener, openListener } from '../listener/listener.ts'
+import {
+  type ListenerDeps,
+  type ListenerPlan,
+  type OpenListener,
+  openListener,
+} from '../listener/listener.ts'
 import type { TlsMaterial } from '../listener/certificates.ts'
 import type { Engine, Engines } from '../listener/engine.ts'
 import { createHttp1Engine } from '../listener/http1/engine.ts'
@@ -64,9 +69,14 @@ export class ServedListener {
   }
 
   /** Builds what `wish` needs beside what runs. Throws CertificateError; nothing has changed then. */
-  prepare(wish: ListenerWish, deps: { readonly clock: Clock; readonly logger: Logger }): { commit(): void; abandon(): void } {
+  prepare(
+    wish: ListenerWish,
+    deps: { readonly clock: Clock; readonly logger: Logger },
+  ): { commit(): void; abandon(): void } {
     const keepsEngines = engineSettings(wish) === engineSettings(this.#wish)
-    const engines = keepsEngines ? this.#engines : createEngines(wish, { service: serviceOf(wish) }, deps, this.#cell)
+    const engines = keepsEngines
+      ? this.#engines
+      : createEngines(wish, { service: serviceOf(wish) }, deps, this.#cell)
     const abandon = (): void => {
       if (!keepsEngines) for (const engine of enginesOf(engines)) engine.destroy()
     }

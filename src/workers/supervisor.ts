@@ -25,7 +25,10 @@ export interface SupervisorDeps {
   readonly startOf: (index: number) => WorkerStart
   /** Called when a worker has ended and before another takes its number: shared counts are cleared here. */
   readonly ended: (index: number) => void
-  readonly message: (index: number, message: Exclude<FromWorker, { kind: 'reply' | 'call-failed' | 'started' | 'start-failed' }>) => void
+  readonly message: (
+    index: number,
+    message: Exclude<FromWorker, { kind: 'reply' | 'call-failed' | 'started' | 'start-failed' }>,
+  ) => void
 }
 
 /** A worker could not start; `faults` are one line each. */
@@ -94,7 +97,11 @@ export class Supervisor {
   }
 
   /** Asks every worker that serves. One entry each: its answer, or why there is none. Never rejects. */
-  broadcast<Name extends CallName>(name: Name, ask: WorkerCalls[Name]['ask'], timeoutMs: number): Promise<Reply<Name>[]> {
+  broadcast<Name extends CallName>(
+    name: Name,
+    ask: WorkerCalls[Name]['ask'],
+    timeoutMs: number,
+  ): Promise<Reply<Name>[]> {
     const asked: Promise<Reply<Name>>[] = []
     for (const { index, state, thread } of this.#slots) {
       if (state !== 'serving' || thread === undefined) continue
@@ -147,7 +154,7 @@ export class Supervisor {
 
   async terminate(): Promise<void> {
     this.stopRestarting()
-    await Promise.allSettled(this.#slots.map((slot) => slot.thread?.terminate()))
+    await Promise.allSettled(this.#slots.flatMap((slot) => slot.thread?.terminate() ?? []))
   }
 
   #launch(slot: Slot): Promise<void> {

@@ -1,3 +1,4 @@
+import { totalmem } from 'node:os'
 import { Worker } from 'node:worker_threads'
 import type { Clock, Timer } from '../clock.ts'
 import { reason } from '../errors.ts'
@@ -8,7 +9,11 @@ import { threadFile } from './thread-file.ts'
 export interface WorkerThread {
   post(message: ToWorker): void
   /** Rejects when the worker ends first, when it fails, and after `timeoutMs`. */
-  call<Name extends CallName>(name: Name, ask: WorkerCalls[Name]['ask'], timeoutMs: number): Promise<WorkerCalls[Name]['answer']>
+  call<Name extends CallName>(
+    name: Name,
+    ask: WorkerCalls[Name]['ask'],
+    timeoutMs: number,
+  ): Promise<WorkerCalls[Name]['answer']>
   terminate(): Promise<void>
 }
 
@@ -31,7 +36,8 @@ interface OpenCall {
  * Starts real threads. Their heap has a bound, so that one which runs away dies alone instead of taking the process along.
  * Open calls are bounded by who asks: the gateway and the admin endpoint ask one at a time each, with a timeout.
  */
-export function threadSpawner(clock: Clock, maxHeapMiB: number): SpawnThread {
+export function threadSpawner(clock: Clock, workers: number): SpawnThread {
+  const maxHeapMiB = heapMiB(workers)
   return (start, events) => {
     const thread = new Worker(threadFile(import.meta.url, 'worker-entry'), {
       name: `worker-${start.index}`,
@@ -59,7 +65,8 @@ export function threadSpawner(clock: Clock, maxHeapMiB: number): SpawnThread {
       error ??= thrown
     })
     thread.on('exit', (code) => {
-      for (const call of calls.keys()) settle(call)?.reject(new Error(`worker ${start.index} ended: ${exitReason(code, error)}`))
+      for (const call of calls.keys())
+        settle(call)?.reject(new Error(`worker ${start.index} ended: ${exitReason(code, error)}`))
       events.exit(code, error)
     })
     return {
@@ -71,8 +78,8 @@ export function threadSpawner(clock: Clock, maxHeapMiB: number): SpawnThread {
           const timer = clock.after(timeoutMs, () => {
             settle(call)?.reject(new Error(`worker ${start.index} did not answer within ${timeoutMs} ms`))
           })
-          calls.set(call, { resolve: resolve as (answer: object) => void, reject, timer })
-          thread.postMessage({ kind: 'call', call, name, ask } as ToWorker)
+          calls.set(call, { resolve, reject, timer })
+          thread.postMessage({ kind: 'call', call, name, ask })
         })
       },
       terminate: async () => void (await thread.terminate()),
@@ -82,4 +89,11 @@ export function threadSpawner(clock: Clock, maxHeapMiB: number): SpawnThread {
 
 export function exitReason(code: number, error: unknown): string {
   return error === undefined ? `exit code ${code}` : reason(error)
+}
+
+/** Old-space bound of one worker: its share of three quarters of the memory, 256 MiB to 4 GiB. */
+function heapMiB(workers: number): number {
+  const limit = process.constrainedMemory()
+  const bytes = limit > 0 ? Math.min(limit, totalmem()) : totalmem()
+  return Math.min(4_096, Math.max(256, Math.floor((bytes * 0.75) / workers / 1_048_576)))
 }

@@ -12,10 +12,15 @@ if (port === null) throw new Error('worker-entry.ts is the entry of a thread')
 const start = workerData as WorkerStart
 const post = (message: FromWorker): void => port.postMessage(message)
 
-const { logger, setLevel } = adjustableLogger((line) => post({ kind: 'log', line }), start.logLevel, systemClock, {
-  worker: start.index,
-})
-const sink = new RelaySink((batch) => post({ kind: 'access-log', batch }))
+const { logger, setLevel } = adjustableLogger(
+  (line) => post({ kind: 'log', line }),
+  start.logLevel,
+  systemClock,
+  {
+    worker: start.index,
+  },
+)
+const sink = new RelaySink((batch) => port.postMessage({ kind: 'access-log', batch } satisfies FromWorker, [batch.bytes.buffer]))
 const worker = new GatewayWorker(start, { clock: systemClock, logger, sink })
 
 port.on('message', (message: ToWorker) => {

@@ -54,7 +54,7 @@ export const scenarios: readonly Scenario[] = [
   load('h2-100', 'pass-through of 100 B', 'h2', '/', small, 8, { streams: 8 }),
   load('h2-10k', 'pass-through of 10 KiB', 'h2', '/10k', originBytes['/10k'], 8, { streams: 8 }),
   load('h2-1m', 'pass-through of 1 MiB', 'h2', '/1m', originBytes['/1m'], 4, { streams: 2 }),
-  load('two-workers', 'pass-through of 100 B, one worker and two, all on both cores', 'h1', '/', small, 32, {
+  load('two-workers', 'pass-through of 100 B, one worker and two, all on both cores', 'h1', '/', small, 64, {
     cores: 'shared',
   }),
   {

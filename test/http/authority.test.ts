@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { parseAuthority } from '../../src/http/authority.ts'
 import { checkTarget, parseAbsoluteTarget } from '../../src/http/target.ts'
-import { trailerFields } from '../../src/http/trailers.ts'
+import { cleanTrailers } from '../../src/http/trailers.ts'
 
 describe('parseAuthority', () => {
   it.each([
@@ -86,10 +86,10 @@ describe('targets', () => {
   ])('takes %s apart', (text, parts) => expect(parseAbsoluteTarget(text)).toEqual(parts))
 })
 
-describe('trailerFields', () => {
+describe('trailers', () => {
   it('passes what may be late and drops what frames, routes or authenticates, aliases included', () => {
     expect(
-      trailerFields([
+      cleanTrailers([
         'X-Sum',
         '1',
         'Content-Length',

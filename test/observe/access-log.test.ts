@@ -12,8 +12,8 @@ import { ManualClock } from '../support/manual-clock.ts'
 class MemorySink implements LogSink {
   readonly dropped = 0
   readonly batches: { text: string; lines: number }[] = []
-  write(text: string, lines: number, done?: () => void): void {
-    this.batches.push({ text, lines })
+  write(bytes: Uint8Array, lines: number, done?: () => void): void {
+    this.batches.push({ text: new TextDecoder().decode(bytes), lines })
     done?.()
   }
   drop(): void {}

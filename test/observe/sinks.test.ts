@@ -10,6 +10,8 @@ import { fileSink } from '../../src/observe/file-sink.ts'
 import { RelaySink, relayBatch } from '../../src/observe/relay-sink.ts'
 import type { LogBatch } from '../../src/observe/relay-sink.ts'
 
+const bytes = (text: string) => new TextEncoder().encode(text)
+
 let folder = ''
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'sluice-log-'))
@@ -30,7 +32,7 @@ describe('a file', () => {
     const path = join(folder, 'access.log')
     const sink = open(path)
     let done = 0
-    for (let i = 0; i < 50; i++) sink.write(`line ${i}\n`, 1, () => done++)
+    for (let i = 0; i < 50; i++) sink.write(bytes(`line ${i}\n`), 1, () => done++)
     await sink.close()
     expect(readFileSync(path, 'utf8').split('\n')).toHaveLength(51)
     expect(readFileSync(path, 'utf8')).toMatch(/^line 0\nline 1\n/)
@@ -41,13 +43,13 @@ describe('a file', () => {
   it('is opened again for log rotation, without a line lost or cut', async () => {
     const path = join(folder, 'access.log')
     const sink = open(path)
-    for (let i = 0; i < 20; i++) sink.write(`before ${i}\n`, 1)
+    for (let i = 0; i < 20; i++) sink.write(bytes(`before ${i}\n`), 1)
     renameSync(path, `${path}.1`)
     expect(sink.reopen()).toBe(true)
     await new Promise<void>((resolve) => {
-      sink.write('after\n', 1, resolve)
+      sink.write(bytes('after\n'), 1, resolve)
     })
-    sink.write('later\n', 1)
+    sink.write(bytes('later\n'), 1)
     await sink.close()
     const both = readFileSync(`${path}.1`, 'utf8') + readFileSync(path, 'utf8')
     expect(both.split('\n')).toHaveLength(23)
@@ -60,7 +62,7 @@ describe('a file', () => {
     const sink = open(path, logger)
     rmSync(folder, { recursive: true })
     expect(sink.reopen()).toBe(false)
-    sink.write('x\n', 1)
+    sink.write(bytes('x\n'), 1)
     await sink.close()
     expect(sink.dropped).toBe(0)
     expect(entries[0]?.message).toBe('cannot reopen the access log')
@@ -72,7 +74,7 @@ describe('a file', () => {
     const path = join(folder, 'access.log')
     const sink = open(path, logger)
     const text = `${'x'.repeat(99_999)}\n`
-    for (let i = 0; i < 15; i++) sink.write(text, 1)
+    for (let i = 0; i < 15; i++) sink.write(bytes(text), 1)
     expect(sink.dropped).toBe(5)
     await sink.close()
     expect(readFileSync(path).byteLength).toBe(1_000_000)
@@ -82,10 +84,10 @@ describe('a file', () => {
   it('on a full disk drops and goes on', async () => {
     const sink = open('/dev/full')
     await new Promise<void>((resolve) => {
-      sink.write('a\n', 1, resolve)
+      sink.write(bytes('a\n'), 1, resolve)
     })
     await new Promise<void>((resolve) => {
-      sink.write('b\n', 1, resolve)
+      sink.write(bytes('b\n'), 1, resolve)
     })
     await sink.close()
     expect(sink.dropped).toBe(2)
@@ -94,7 +96,7 @@ describe('a file', () => {
   it('after its end takes nothing', async () => {
     const sink = open(join(folder, 'access.log'))
     await sink.close()
-    sink.write('x\n', 1)
+    sink.write(bytes('x\n'), 1)
     expect(sink.dropped).toBe(1)
   })
 })
@@ -102,6 +104,7 @@ describe('a file', () => {
 const program = (body: string) => `
     import { fileSink } from ${JSON.stringify(join(import.meta.dirname, '../../src/observe/file-sink.ts'))}
     import { systemClock } from ${JSON.stringify(join(import.meta.dirname, '../../src/clock.ts'))}
+    const bytes = (text) => new TextEncoder().encode(text)
     const say = (message, fields) => process.stderr.write(message + ' ' + JSON.stringify(fields) + '\\n')
     const logger = { debug: say, info: say, warn: say, error: say }
     const sink = fileSink({ path: '-', clock: systemClock, logger })
@@ -109,7 +112,7 @@ const program = (body: string) => `
 
 describe('standard output', () => {
   it('gets the lines', () => {
-    const source = program(`sink.write('hello\\n', 1); await sink.close()`)
+    const source = program(`sink.write(bytes('hello\\n'), 1); await sink.close()`)
     expect(execFileSync('node', ['--input-type=module', '-e', source], { encoding: 'utf8' })).toBe('hello\n')
   })
 
@@ -118,7 +121,7 @@ describe('standard output', () => {
     ['a pipe', '{ node --input-type=module -e "$SOURCE"; echo gone >&2; } | sleep 30'],
   ])('that is %s nobody reads holds up neither the process nor its exit', async (_kind, shell) => {
     const source = program(`
-      for (let i = 0; i < 30; i++) sink.write('x'.repeat(99_999) + '\\n', 1)
+      for (let i = 0; i < 30; i++) sink.write(bytes('x'.repeat(99_999) + '\\n'), 1)
       setTimeout(async () => { await sink.close(); say('dropped', { lines: sink.dropped }); process.exit(0) }, 50)`)
     const env = { ...process.env, SOURCE: source }
     // Its own process group, so that the sleeping reader can be ended with it.
@@ -137,8 +140,8 @@ describe('standard output', () => {
 
   it('whose reader has gone is given up with one entry in the runtime log', async () => {
     const source = program(`
-      setTimeout(() => sink.write('one\\n', 1), 300)
-      setTimeout(async () => { sink.write('two\\n', 1); await sink.close(); process.exit(0) }, 400)`)
+      setTimeout(() => sink.write(bytes('one\\n'), 1), 300)
+      setTimeout(async () => { sink.write(bytes('two\\n'), 1); await sink.close(); process.exit(0) }, 400)`)
     const child = spawn('node', ['--input-type=module', '-e', source], { stdio: ['ignore', 'pipe', 'pipe'] })
     child.stdout.destroy()
     let said = ''
@@ -155,21 +158,21 @@ describe('the way from a worker to the main thread', () => {
     const posted: LogBatch[] = []
     const relay = new RelaySink((batch) => void posted.push(batch))
     const text = 'x'.repeat(65_536)
-    for (let i = 0; i < 20; i++) relay.write(text, 10)
+    for (let i = 0; i < 20; i++) relay.write(bytes(text), 10)
     expect(posted).toHaveLength(16)
     expect(relay.dropped).toBe(40)
     relay.acknowledge(65_536)
-    relay.write(text, 10)
+    relay.write(bytes(text), 10)
     expect(posted.at(-1)).toMatchObject({ lines: 10, dropped: 40 })
     relay.acknowledge(65_536)
-    relay.write(text, 10)
+    relay.write(bytes(text), 10)
     expect(posted.at(-1)).toMatchObject({ dropped: 0 })
   })
 
   it('ends when all is acknowledged', async () => {
     const relay = new RelaySink(() => {})
     await relay.close()
-    relay.write('abc', 1)
+    relay.write(bytes('abc'), 1)
     let closed = false
     const closing = relay.close().then(() => (closed = true))
     await Promise.resolve()
@@ -182,7 +185,7 @@ describe('the way from a worker to the main thread', () => {
     const path = join(folder, 'access.log')
     const sink = fileSink({ path, clock: systemClock, logger: silentLogger })
     const size = await new Promise((resolve) =>
-      relayBatch({ text: 'abc\n', lines: 1, dropped: 7 }, sink, resolve),
+      relayBatch({ bytes: bytes('abc\n'), lines: 1, dropped: 7 }, sink, resolve),
     )
     expect(size).toBe(4)
     expect(sink.dropped).toBe(7)

@@ -49,6 +49,8 @@ export class Http1Connection {
 
   /** Takes a parsed request; serves it now, or after those before it. */
   take(request: IncomingMessage, response: ServerResponse): void {
+    // The parser is ahead of us: after the last answer nothing is served, or a refused request would shield the next one.
+    if (this.closing) return
     const exchange = Http1Exchange.open(this, request, response)
     this.#queue.push(exchange)
     if (this.#queue.length > maxPipelined && !this.#stopped) {

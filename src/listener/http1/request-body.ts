@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { BodySink, RequestBody } from '../../body.ts'
 import { BodyTooLargeError, ClientClosedError, type GatewayError } from '../../errors.ts'
-import { trailerFields } from '../../http/trailers.ts'
+import { cleanTrailers } from '../../http/trailers.ts'
 
 /**
  * A request body over Node's IncomingMessage. Memory: what the stream holds itself, at most one read (64 KiB).
@@ -131,6 +131,6 @@ export class Http1RequestBody implements RequestBody {
     this.complete = true
     this.#detach()
     const raw = this.#message.rawTrailers
-    sink.end(raw.length > 0 ? trailerFields(raw) : undefined)
+    sink.end(raw.length > 0 ? cleanTrailers(raw) : undefined)
   }
 }

@@ -207,7 +207,17 @@ export class Http2Connection implements GateObserver {
     }
     this.#idleMs = 0
     this.#served = true
-    const exchange = new Http2Exchange(this, stream, inbound)
+    let exchange: Http2Exchange
+    try {
+      exchange = new Http2Exchange(this, stream, inbound)
+    } catch (error) {
+      this.context.logger.error('http2 exchange not set up', {
+        id: this.connection.id,
+        reason: reason(error),
+      })
+      this.#discard(stream, inbound, errorCode.internalError)
+      return
+    }
     this.#streams.set(inbound.id, exchange)
     exchange.serve()
   }

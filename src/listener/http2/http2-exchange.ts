@@ -1,5 +1,5 @@
 import type { ServerHttp2Stream } from 'node:http2'
-import { ClientClosedError, type GatewayError, toGatewayError } from '../../errors.ts'
+import { ClientClosedError, type GatewayError, reason, toGatewayError } from '../../errors.ts'
 import { Exchange, type GatewayResponse } from '../../exchange.ts'
 import type { RawFields } from '../../http/fields.ts'
 import { newRequestId } from '../request-id.ts'
@@ -86,8 +86,8 @@ export class Http2Exchange {
   }
 
   /** What the client sent broke the protocol after it had begun well. */
-  refuse(reason: string): void {
-    this.#cut(new ClientClosedError(`malformed request: ${reason}`))
+  refuse(fault: string): void {
+    this.#cut(new ClientClosedError(`malformed request: ${fault}`))
     // Not from within the gate: nghttp2 has yet to see the frame, and ends the whole session if its stream has gone meanwhile.
     process.nextTick(resetStream, this.#stream, errorCode.protocolError)
   }
@@ -145,7 +145,14 @@ export class Http2Exchange {
       ? this.#service.strictTransportSecurity
       : undefined
     const isHead = this.#exchange.request.method === 'HEAD'
-    const problem = this.#writer.write(answer, isHead, this.#exchange.id, transportSecurity)
+    let problem: string | undefined
+    try {
+      problem = this.#writer.write(answer, isHead, this.#exchange.id, transportSecurity)
+    } catch (error) {
+      // A body that throws at its start: nothing of it may reach the event loop, which would end the worker.
+      problem = reason(error)
+      this.#writer.fail()
+    }
     if (problem === undefined) return
     this.#connection.context.logger.warn('answer could not be written', { id: this.#exchange.id, problem })
   }

@@ -1,7 +1,7 @@
 import type { ServerHttp2Stream } from 'node:http2'
 import type { BodySink, RequestBody } from '../../body.ts'
 import { BodyTooLargeError, ClientClosedError, type GatewayError, RequestTimeoutError } from '../../errors.ts'
-import { trailerFields } from '../../http/trailers.ts'
+import { cleanTrailers } from '../../http/trailers.ts'
 import type { ConnectionTimeouts } from '../service.ts'
 import type { InboundStream } from './gate.ts'
 
@@ -125,7 +125,7 @@ export class Http2RequestBody implements RequestBody {
     }
     this.complete = true
     this.#detach()
-    sink.end(trailers === undefined ? undefined : trailerFields(flatten(trailers)))
+    sink.end(trailers === undefined ? undefined : cleanTrailers(flatten(trailers)))
   }
 }
 

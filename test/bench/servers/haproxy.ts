@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { firstLine } from '../processes.ts'
-import { type Peer, smallBody } from './peer.ts'
+import { cipherSuites, type Peer, smallBody } from './peer.ts'
 
 /** HAProxy has no log file of its own: it writes a line at a time to its standard output, which is a file here. */
 export const haproxy: Peer = {
@@ -16,6 +16,7 @@ export const haproxy: Peer = {
   nbthread ${workers}
   maxconn 6000
   log stdout format raw local0
+  ssl-default-bind-ciphersuites ${cipherSuites}
   ssl-default-bind-options ssl-min-ver TLSv1.2
 
 defaults

@@ -2,7 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { userInfo } from 'node:os'
 import { join } from 'node:path'
 import { firstLine, type Program } from '../processes.ts'
-import { type Peer, smallBody } from './peer.ts'
+import { cipherSuites, type Peer, smallBody } from './peer.ts'
 
 /**
  * nginx as a careful administrator sets it up for this load: its access log is buffered as ours is, and large answers are
@@ -30,6 +30,8 @@ export const nginx: Peer = {
     ssl_certificate ${certificate.certFile};
     ssl_certificate_key ${certificate.keyFile};
     ssl_protocols TLSv1.2 TLSv1.3;
+    ssl_prefer_server_ciphers on;
+    ssl_conf_command Ciphersuites ${cipherSuites};
     ssl_session_cache shared:tls:10m;
     location = /static {
       default_type text/plain;

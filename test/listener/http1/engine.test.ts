@@ -137,6 +137,15 @@ describe('the HTTP/1.1 engine', () => {
     expect(answer.match(/HTTP\/1\.1/g)).toHaveLength(1)
   })
 
+  it('serves nothing behind a request that it refused', async () => {
+    engine = await startHttp1Engine(echo)
+    const refused = 'POST /bad HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\nConnection: keep-alive\r\n\r\n0\r\n\r\n'
+    const { text: answer, closed } = await rawRequest(engine.port, refused + get('/smuggled'))
+    expect(answer.match(/HTTP\/1\.1/g)).toHaveLength(1)
+    expect(closed).toBe(true)
+    expect(engine.finished.map((f) => f.exchange.request.target)).toEqual(['/bad'])
+  })
+
   it('answers a client that half-closed', async () => {
     engine = await startHttp1Engine(
       (exchange) => new Promise((resolve) => setTimeout(() => resolve(echo(exchange)), 50)),

@@ -67,8 +67,8 @@ interface Case {
   readonly send: readonly Buffer[]
   /** Sent instead of preface and SETTINGS. */
   readonly first?: Buffer
-  /** Waits for the answer on stream 1 before `then` is sent. */
-  readonly then?: readonly Buffer[]
+  /** Waits for the answer on stream 1 before `afterwards` is sent. */
+  readonly afterwards?: readonly Buffer[]
   /** Codes of GOAWAY, the connection ending with it. */
   readonly connection?: readonly number[]
   /** Codes of RST_STREAM on stream 1 (or `stream`), the connection living on. */
@@ -228,25 +228,25 @@ const sections: Record<string, readonly Case[]> = {
     {
       name: 'closed by END_STREAM: refuses DATA',
       send: [headers(1, get())],
-      then: [data(1, 'x', true)],
+      afterwards: [data(1, 'x', true)],
       connection: [streamClosed],
     },
     {
       name: 'closed by END_STREAM: refuses HEADERS',
       send: [headers(1, get())],
-      then: [headers(1, get())],
+      afterwards: [headers(1, get())],
       connection: [streamClosed],
     },
     {
       name: 'closed by END_STREAM: refuses CONTINUATION',
       send: [headers(1, get())],
-      then: [frame(CONTINUATION, END_HEADERS, 1, getBlock)],
+      afterwards: [frame(CONTINUATION, END_HEADERS, 1, getBlock)],
       connection: [protocolError, streamClosed],
     },
     {
       name: 'closed: takes PRIORITY, WINDOW_UPDATE, RST_STREAM',
       send: [headers(1, get())],
-      then: [frame(PRIORITY, 0, 1, priority(0)), windowUpdate(1, 9), rst(1)],
+      afterwards: [frame(PRIORITY, 0, 1, priority(0)), windowUpdate(1, 9), rst(1)],
       alive: true,
     },
   ],
@@ -740,65 +740,63 @@ const sections: Record<string, readonly Case[]> = {
       body: 'GET 0',
     },
   ],
-  '8.3 pseudo-fields': [
-    ...(
+  '8.3 pseudo-fields': (
+    [
+      ['an unknown one', [...get(), [':test', 'a']]],
+      ['one of responses', [...get(), [':status', '200']]],
       [
-        ['an unknown one', [...get(), [':test', 'a']]],
-        ['one of responses', [...get(), [':status', '200']]],
+        'one behind regular fields',
         [
-          'one behind regular fields',
-          [
-            [':method', 'GET'],
-            [':scheme', 'https'],
-            ['x-a', 'b'],
-            [':path', '/'],
-            [':authority', 'a'],
-          ],
+          [':method', 'GET'],
+          [':scheme', 'https'],
+          ['x-a', 'b'],
+          [':path', '/'],
+          [':authority', 'a'],
         ],
-        ['an empty :path', request('GET', '')],
-        ['no :method', get().slice(1)],
-        ['no :scheme', get().filter(([name]) => name !== ':scheme')],
-        ['no :path', get().filter(([name]) => name !== ':path')],
-        ['two :method', [[':method', 'GET'], ...get()]],
-        ['two :scheme', [[':scheme', 'https'], ...get()]],
-        ['two :path', [[':path', '/'], ...get()]],
-        ['two :authority', [[':authority', 'example.com'], ...get()]],
+      ],
+      ['an empty :path', request('GET', '')],
+      ['no :method', get().slice(1)],
+      ['no :scheme', get().filter(([name]) => name !== ':scheme')],
+      ['no :path', get().filter(([name]) => name !== ':path')],
+      ['two :method', [[':method', 'GET'], ...get()]],
+      ['two :scheme', [[':scheme', 'https'], ...get()]],
+      ['two :path', [[':path', '/'], ...get()]],
+      ['two :authority', [[':authority', 'example.com'], ...get()]],
+      [
+        'another scheme',
         [
-          'another scheme',
-          [
-            [':method', 'GET'],
-            [':scheme', 'file'],
-            [':path', '/'],
-            [':authority', 'a'],
-          ],
+          [':method', 'GET'],
+          [':scheme', 'file'],
+          [':path', '/'],
+          [':authority', 'a'],
         ],
-        ['LF in :path', request('GET', '/\n')],
-        ['CR LF in :method', request('GET / HTTP/1.1\r\nx: y\r\n\r\n', '/')],
+      ],
+      ['LF in :path', request('GET', '/\n')],
+      ['CR LF in :method', request('GET / HTTP/1.1\r\nx: y\r\n\r\n', '/')],
+      [
+        'extended CONNECT',
         [
-          'extended CONNECT',
-          [
-            [':method', 'CONNECT'],
-            [':protocol', 'websocket'],
-            [':scheme', 'https'],
-            [':path', '/'],
-            [':authority', 'a'],
-          ],
+          [':method', 'CONNECT'],
+          [':protocol', 'websocket'],
+          [':scheme', 'https'],
+          [':path', '/'],
+          [':authority', 'a'],
         ],
+      ],
+      [
+        'CONNECT with :path',
         [
-          'CONNECT with :path',
-          [
-            [':method', 'CONNECT'],
-            [':path', '/'],
-            [':authority', 'a'],
-          ],
+          [':method', 'CONNECT'],
+          [':path', '/'],
+          [':authority', 'a'],
         ],
-      ] as readonly [string, Fields][]
-    ).map(([name, fields]) => ({
-      name: `refuses ${name}`,
-      send: [headers(1, fields)],
-      reset: [protocolError],
-    })),
-  ],
+      ],
+    ] as readonly [string, Fields][]
+  ).map(([name, fields]) => ({
+    name: `refuses ${name}`,
+    send: [headers(1, fields)],
+    reset: [protocolError],
+  })),
   HPACK: [
     {
       name: '2.3.3: refuses an index beyond the tables',
@@ -927,9 +925,9 @@ for (const [section, cases] of Object.entries(sections)) {
         const client = await RawHttp2.open(engine.port, row.first)
         try {
           client.send(...row.send)
-          if (row.then !== undefined) {
+          if (row.afterwards !== undefined) {
             await client.answer(1)
-            client.send(...row.then)
+            client.send(...row.afterwards)
           }
           const stream = row.stream ?? 1
           if (row.connection !== undefined) {

@@ -643,6 +643,27 @@ describe('the answer', () => {
     })
   }
 
+  it('whose body throws resets the stream and nothing else', async () => {
+    const engine = await start(async () => ({
+      status: 200,
+      headers: [],
+      length: undefined,
+      body: {
+        length: undefined,
+        start() {
+          throw new Error('boom')
+        },
+        resume() {},
+        cancel() {},
+      },
+    }))
+    const client = await dial(engine)
+    client.send(headers(1, get()))
+    expect(await client.answer()).toMatchObject({ complete: false, reset: constants.NGHTTP2_INTERNAL_ERROR })
+    await settle(() => engine.finished.length === 1)
+    expect(engine.finished[0]?.complete).toBe(false)
+  })
+
   it('may have a header section larger than a frame', async () => {
     const engine = await start(() => answer(200, 'ok', ['X-Large', 'y'.repeat(100_000)]))
     const client = await dial(engine)

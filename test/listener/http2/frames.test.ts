@@ -70,7 +70,9 @@ function judge(parts: readonly Buffer[]): unknown {
   }
   const streams = [1, 3].map((id) => {
     const stream = gate.adopt(id)
-    return stream && { ...stream, turn: 0, fields: stream.fields.map(({ name, value }) => [name, value]) }
+    if (stream === undefined) return undefined
+    const { fields, trailers, fault, ended, reset, received, contentLength } = stream
+    return { fields, trailers, fault, ended, reset, received, contentLength }
   })
   return { fault: gate.fault, streams, unfinished: gate.fault === undefined && gate.unfinished }
 }

@@ -16,24 +16,19 @@ const plain = [
   [':authority', 'a'],
 ] as const
 
+const latin1 = fc.uint8Array({ maxLength: 6 }).map((bytes) => Buffer.from(bytes).toString('latin1'))
+
 describe('fields', () => {
   it('are refused exactly when a name is no lower-case token or a value holds a control character', () => {
     fc.assert(
-      fc.property(
-        fc.string({ unit: 'binary', maxLength: 8 }),
-        fc.string({ unit: 'binary', maxLength: 8 }),
-        (name, value) => {
-          const latin1 = (text: string) =>
-            [...text].every((char) => char.length === 1 && char.charCodeAt(0) < 256)
-          fc.pre(latin1(name) && latin1(value))
-          const field = makeField(`x${name}`, value)
-          const good =
-            /^[a-z0-9!#$%&'*+.^_`|~-]*$/.test(name) &&
-            /^(?![\t ])[\t\x20-\x7e\x80-\xff]*$/.test(value) &&
-            !/[\t ]$/.test(value)
-          expect(field.fault === undefined).toBe(good)
-        },
-      ),
+      fc.property(latin1, latin1, (name, value) => {
+        const field = makeField(`x${name}`, value)
+        const good =
+          /^[a-z0-9!#$%&'*+.^_`|~-]*$/.test(name) &&
+          /^(?![\t ])[\t\x20-\x7e\x80-\xff]*$/.test(value) &&
+          !/[\t ]$/.test(value)
+        expect(field.fault === undefined).toBe(good)
+      }),
       { numRuns: 2000 },
     )
   })

@@ -151,7 +151,7 @@ describe('any bytes', () => {
 describe('Huffman', () => {
   it('refuses the end-of-string code, long padding and padding with zeros', () => {
     const into = Buffer.alloc(100)
-    const tries = ['ffffffff', '3fffffff', 'ff', '00ff', '0700', '1f80', '1ffe']
+    const tries = ['ffffffff', '3fffffff', 'ff', '0700', '1f80', '1ffe']
     const results = tries.map((hex) => decodeHuffman(Buffer.from(hex, 'hex'), 0, hex.length / 2, into))
     expect(results).toEqual(tries.map(() => -1))
   })
@@ -184,6 +184,7 @@ describe('what nghttp2 encodes', () => {
     )
     let id = 1
     const session = connect('http://localhost', {
+      peerMaxConcurrentStreams: 10_000,
       createConnection: () => {
         return new Duplex({
           read() {},
@@ -214,23 +215,23 @@ describe('what nghttp2 encodes', () => {
   }
 
   it('decodes every byte that a value may hold', async () => {
-    const { send } = encoder()
+    const nghttp2 = encoder()
     for (let code = 0x21; code < 0x100; code += 1) {
       if (code === 0x7f) continue
       // Among short codes, so that Huffman is chosen; at the start, in the middle, at the end.
       const char = String.fromCharCode(code)
       const value = `${char}aaaaaaaaaaaaaaaaaaaa${char}${char}aaaaaaaaaaaaaaaaaaaa${char}`
-      expect(await send({ 'x-byte': value })).toEqual([['x-byte', value]])
+      expect(await nghttp2.send({ 'x-byte': value })).toEqual([['x-byte', value]])
     }
   })
 
   it('decodes any fields, the dynamic table in use', async () => {
-    const { send } = encoder()
+    const nghttp2 = encoder()
     const name = fc.stringMatching(/^[a-z0-9-]{1,12}$/).map((text) => `x-${text}`)
     const value = fc.stringMatching(/^[\x21-\x7e][\x20-\x7e]{0,60}[\x21-\x7e]$/)
     await fc.assert(
       fc.asyncProperty(fc.dictionary(name, value, { maxKeys: 8 }), async (fields) => {
-        expect(await send(fields)).toEqual(Object.entries(fields))
+        expect(await nghttp2.send(fields)).toEqual(Object.entries(fields))
       }),
       { numRuns: 150 },
     )

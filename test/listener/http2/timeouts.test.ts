@@ -230,9 +230,15 @@ describe('a client that stops reading', () => {
     client.socket.pause()
     client.send(headers(1, get()))
     await settle(() => engine.seen.length === 1)
-    await turn()
-    await turn()
-    clock.advance(timeouts.writeMs - 1000)
+    // Until the kernel's buffers are full.
+    const [socket] = engine.sockets
+    let written = -1
+    while (socket?.bytesWritten !== written) {
+      written = socket?.bytesWritten ?? 0
+      await new Promise((resolve) => setTimeout(resolve, 100))
+    }
+    clock.advance(500)
+    clock.advance(timeouts.writeMs - 1500)
     await turn()
     expect(engine.connections()).toBe(1)
     clock.advance(3000)

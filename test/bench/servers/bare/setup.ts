@@ -1,6 +1,6 @@
 import { openSync, readFileSync, write } from 'node:fs'
 import { join } from 'node:path'
-import type { Setup } from '../peer.ts'
+import { cipherSuites, type Setup } from '../peer.ts'
 
 /** Read from the one argument that bareProgram passes. */
 export const setup = JSON.parse(process.argv[2] ?? '{}') as Setup
@@ -9,6 +9,8 @@ export const tlsOptions = {
   cert: readFileSync(setup.certificate.certFile),
   key: readFileSync(setup.certificate.keyFile),
   minVersion: 'TLSv1.2',
+  ciphers: `${cipherSuites}:ECDHE+AESGCM`,
+  honorCipherOrder: true,
 } as const
 
 /** As the other servers hold theirs: idle for 75 s, any number of requests. */
