@@ -5,7 +5,7 @@ import { cpuMicros, processTree, residentBytes } from './cpu.ts'
 import { clientProgram, drive, driveHandshakes, lastLine, type LoadResult } from './load.ts'
 import { awaitListening, checkAnswer, freePort } from './probe.ts'
 import { type Running, start } from './processes.ts'
-import type { Scenario } from './scenarios.ts'
+import { isShared, type Scenario } from './scenarios.ts'
 import { originProgram } from './servers/origin.ts'
 import { type CertificateFiles, type Peer, smallBody } from './servers/peer.ts'
 
@@ -51,7 +51,7 @@ export async function measure(
   conditions: Conditions,
 ): Promise<Sample> {
   const folder = await mkdtemp(join(conditions.folder, 'run-'))
-  const shared = scenario.kind === 'load' && scenario.cores === 'shared'
+  const shared = isShared(scenario)
   const serverCpus = shared ? conditions.cpus.both : conditions.cpus.server
   const loadCpus = shared ? conditions.cpus.both : conditions.cpus.load
   const started: Running[] = []

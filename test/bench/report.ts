@@ -1,13 +1,13 @@
 import type { LoadSample, MemorySample } from './measure.ts'
 import { cost, type Results } from './results.ts'
-import type { Scenario } from './scenarios.ts'
+import { isShared, type Scenario } from './scenarios.ts'
 import { median } from './statistics.ts'
-import type { Verdict } from './targets.ts'
+import { gainOfTwo, type Verdict } from './targets.ts'
 
 /** A table a scenario: medians over the rounds, with the spread of what it is about. */
 export function printScenario(scenario: Scenario, results: Results): string {
   const rows = results.rowsOf(scenario.name)
-  const bases = scenario.kind === 'load' && scenario.cores === 'shared' ? [] : ['nginx', 'http-proxy-3']
+  const bases = isShared(scenario) ? [] : ['nginx', 'http-proxy-3']
   const shown = bases.filter((base) => rows.includes(base))
   const head =
     scenario.kind === 'idle'
@@ -22,9 +22,10 @@ export function printScenario(scenario: Scenario, results: Results): string {
           'errors',
         ]
   const table = [
-    [...head, ...shown.map((base) => `x ${base}`)],
+    [...head, ...(isShared(scenario) ? ['scaling'] : []), ...shown.map((base) => `x ${base}`)],
     ...rows.map((row) => [
       ...cells(scenario, row, results),
+      ...scaling(scenario, row, results),
       ...shown.map((base) => ratio(scenario, row, base, results)),
     ]),
   ]
@@ -64,6 +65,13 @@ function cells(scenario: Scenario, row: string, results: Results): string[] {
 
 function ratio(scenario: Scenario, row: string, base: string, results: Results): string {
   return results.ratio(scenario.name, row, base)?.toFixed(2) ?? '-'
+}
+
+/** What two workers do on two cores for each unit that one does on one. */
+function scaling(scenario: Scenario, row: string, results: Results): string[] {
+  if (!isShared(scenario)) return []
+  const gain = row.endsWith(' x2') ? gainOfTwo(results, row.slice(0, -3)) : undefined
+  return [gain?.toFixed(2) ?? '']
 }
 
 /** Servers that negotiated different ciphers were not given the same work: said aloud, never hidden. */

@@ -20,7 +20,7 @@ import { type Conditions, measure } from './measure.ts'
 import { isInstalled, killAll } from './processes.ts'
 import { printScenario, printVerdicts } from './report.ts'
 import { Results } from './results.ts'
-import { chooseScenarios, type Scenario } from './scenarios.ts'
+import { chooseScenarios, isShared, type Scenario } from './scenarios.ts'
 import { haproxy } from './servers/haproxy.ts'
 import { httpProxy } from './servers/http-proxy.ts'
 import { nginx } from './servers/nginx.ts'
@@ -91,7 +91,7 @@ async function measureAll(
   results: Results,
 ): Promise<number> {
   const able = present.filter((peer) => scenario.needs.every((ability) => peer.abilities.has(ability)))
-  const workerCounts = scenario.kind === 'load' && scenario.cores === 'shared' ? [1, 2] : [1]
+  const workerCounts = isShared(scenario) ? [1, 2] : [1]
   let failures = 0
   for (let round = 0; round < rounds; round += 1) {
     for (const peer of able) {

@@ -40,6 +40,11 @@ export interface IdleScenario extends Common {
 
 export type Scenario = LoadScenario | HandshakeScenario | IdleScenario
 
+/** Whether it is measured with one worker and with two, all on both cores. */
+export function isShared(scenario: Scenario): boolean {
+  return scenario.kind === 'load' && scenario.cores === 'shared'
+}
+
 const small = smallBody.length
 
 export const scenarios: readonly Scenario[] = [
@@ -54,6 +59,7 @@ export const scenarios: readonly Scenario[] = [
   load('h2-100', 'pass-through of 100 B', 'h2', '/', small, 8, { streams: 8 }),
   load('h2-10k', 'pass-through of 10 KiB', 'h2', '/10k', originBytes['/10k'], 8, { streams: 8 }),
   load('h2-1m', 'pass-through of 1 MiB', 'h2', '/1m', originBytes['/1m'], 4, { streams: 2 }),
+  // As many connections for each of two workers as one has above: a worker that finds less to do at a time does it dearer.
   load('two-workers', 'pass-through of 100 B, one worker and two, all on both cores', 'h1', '/', small, 64, {
     cores: 'shared',
   }),

@@ -8,8 +8,6 @@ export interface Verdict {
 }
 
 export function judge(results: Results): readonly Verdict[] {
-  // Two workers bring twice the cores, less what a request costs more than with one.
-  const dearer = results.ratio('two-workers', 'sluice x2', 'sluice x1')
   return [
     atMost(
       'pass-through of 100 B over TLS, HTTP/1.1: CPU against nginx',
@@ -23,10 +21,16 @@ export function judge(results: Results): readonly Verdict[] {
     ),
     atLeast(
       'two workers on two cores against one: requests per processor second',
-      dearer === undefined ? undefined : 2 / dearer,
+      gainOfTwo(results, 'sluice'),
       1.7,
     ),
   ]
+}
+
+/** Two workers bring twice the cores, less what a request costs more than with one. */
+export function gainOfTwo(results: Results, server: string): number | undefined {
+  const dearer = results.ratio('two-workers', `${server} x2`, `${server} x1`)
+  return dearer === undefined ? undefined : 2 / dearer
 }
 
 function atMost(what: string, measured: number | undefined, bound: number): Verdict {
