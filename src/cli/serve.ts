@@ -1,3 +1,4 @@
+import { systemClock } from '../clock.ts'
 import { Gateway, type GatewayInit, StartError } from '../gateway.ts'
 import { printListenAddress } from '../net-address.ts'
 import { type ExitCode, exitCodes } from './exit-codes.ts'
@@ -11,6 +12,12 @@ export interface ServeOptions {
 }
 
 /**
+ * A terminal signals the whole process group, and npm passes the signal on once more: what comes this soon is the first
+ * signal again, not a second thought.
+ */
+const echoMs = 250
+
+/**
  * Runs a gateway in the foreground until a signal ends it. TERM, INT and QUIT drain, a second one of them ends the process
  * at once; HUP loads the configuration again; USR1 opens the access log again.
  */
@@ -21,16 +28,18 @@ export async function serve(
 ): Promise<ExitCode> {
   const gateway = new Gateway(init)
   const over = Promise.withResolvers<ExitCode>()
-  let stopping = false
+  let stopMs = Number.POSITIVE_INFINITY
   let starting = true
 
   const stop = (signal: NodeJS.Signals): void => {
     if (starting) process.exit(exitCodes.ok)
-    if (stopping) {
+    const nowMs = systemClock.nowMs()
+    if (nowMs - stopMs > echoMs) {
       gateway.logger.warn('forced to stop', { signal })
       process.exit(exitCodes.forced)
     }
-    stopping = true
+    if (stopMs !== Number.POSITIVE_INFINITY) return
+    stopMs = nowMs
     gateway.logger.info('signal received', { signal })
     void gateway.stop().then(({ clean }) => over.resolve(clean ? exitCodes.ok : exitCodes.unclean))
   }

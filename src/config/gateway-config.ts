@@ -253,7 +253,7 @@ export interface UpstreamConfig {
   tls?: UpstreamTlsConfig | undefined
   /**
    * Connections per endpoint and worker.
-   * @default 256
+   * @default 1024
    */
   maxConnections?: number | undefined
   /**

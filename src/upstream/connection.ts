@@ -79,6 +79,8 @@ export class UpstreamConnection implements ResponseEvents {
   #sinceMs = 0
   #awaitingSinceMs = -1
   #paused = false
+  /** When a sweep first met the present pause; 0 while there is none. */
+  #pausedSinceMs = 0
   #inRead = false
   #writeError: Error | undefined = undefined
   #answered = false
@@ -159,6 +161,7 @@ export class UpstreamConnection implements ResponseEvents {
   resume(): void {
     if (!this.#paused || this.state === 'gone') return
     this.#paused = false
+    this.#pausedSinceMs = 0
     this.#touched = true
     this.#socket.resume()
   }
@@ -197,12 +200,18 @@ export class UpstreamConnection implements ResponseEvents {
     this.#fail(error)
   }
 
+  /** Milliseconds for which the reader of the response has taken nothing, as far as sweeps have seen; 0 when it reads. */
+  stalledMs(nowMs: number): number {
+    return this.state === 'busy' && this.#pausedSinceMs > 0 ? nowMs - this.#pausedSinceMs : 0
+  }
+
   /** Compares with the deadlines; called every quarter of a second or so. */
   sweep(nowMs: number, connectTimeoutMs: number, idleTimeoutMs: number, maxLifetimeMs: number): void {
     if (this.#touched || this.#paused) {
       this.#touched = false
       this.#sinceMs = nowMs
     }
+    if (this.#paused && this.#pausedSinceMs === 0) this.#pausedSinceMs = nowMs
     const waitedMs = nowMs - this.#sinceMs
     if (nowMs - this.createdMs >= maxLifetimeMs) this.expired = true
     const assignment = this.#assignment
@@ -337,6 +346,7 @@ export class UpstreamConnection implements ResponseEvents {
     this.#ended = false
     this.#assignment = undefined
     this.#paused = false
+    this.#pausedSinceMs = 0
     this.state = 'idle'
     assignment.onResponse(head, piece, true, trailers)
     this.#owner.onFree(this, reusable)

@@ -76,7 +76,7 @@ export const upstreamSchema = strictObject({
   })
     .prefault({})
     .describe('For https endpoints.'),
-  maxConnections: whole(1, 65_536).prefault(256).describe('Connections per endpoint and worker.'),
+  maxConnections: whole(1, 65_536).prefault(1024).describe('Connections per endpoint and worker.'),
   maxPending: whole(0, 65_536)
     .prefault(1_024)
     .describe('Requests per endpoint and worker that may wait for a connection; beyond: 503.'),

@@ -1,5 +1,5 @@
 import type { Clock } from '../clock.ts'
-import { type GatewayError, PoolExhaustedError } from '../errors.ts'
+import { type GatewayError, PoolExhaustedError, UpstreamAbortedError } from '../errors.ts'
 import { type Assignment, type ConnectionOwner, UpstreamConnection } from './connection.ts'
 import type { Endpoint } from './endpoint.ts'
 import type { UpstreamOptions } from './options.ts'
@@ -24,6 +24,9 @@ export interface PoolStats {
   readonly requests: number
   readonly failures: number
 }
+
+/** While others wait for a connection, a reader that has taken nothing for this long loses its own. */
+const stalledReaderMs = 2000
 
 /**
  * The connections of one endpoint. The one used last is used next (LIFO), so that surplus ones fall idle and close.
@@ -152,6 +155,22 @@ export class Pool implements ConnectionOwner {
       if (nowMs - waiting.queuedMs < pendingTimeoutMs) continue
       this.#pending.splice(i, 1)
       waiting.onFailure(new PoolExhaustedError(this.#upstream), false)
+    }
+    this.#cutStalledReaders(nowMs)
+  }
+
+  /**
+   * Clients that stop reading hold a connection each until their write timeout. That must not keep others out: as many of
+   * them as there are requests waiting are cut early. With free connections left nobody is.
+   */
+  #cutStalledReaders(nowMs: number): void {
+    let wanted = this.#pending.length
+    if (wanted === 0) return
+    for (const connection of this.#open) {
+      if (connection.stalledMs(nowMs) < stalledReaderMs) continue
+      connection.abandon(new UpstreamAbortedError(this.endpoint.name, 'the client does not read and others wait'))
+      wanted -= 1
+      if (wanted === 0) return
     }
   }
 

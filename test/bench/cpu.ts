@@ -2,7 +2,8 @@ import { readdirSync, readFileSync } from 'node:fs'
 
 /**
  * What the kernel accounts to a process, its threads and its descendants.
- * A process that ends while it is being read counts as nothing: servers under test keep theirs for the whole window.
+ * A process that ends while it is being read counts as nothing: servers under test keep theirs for the whole
+ * window.
  */
 
 // USER_HZ, which is 100 on every architecture that Linux is common on.

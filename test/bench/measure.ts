@@ -43,7 +43,9 @@ export interface Conditions {
 
 const settleMs = 2_000
 
-/** Starts origin and server afresh, warms them up, measures, and ends them. Throws when any of it goes wrong. */
+/**
+ * Starts origin and server afresh, warms them up, measures, and ends them. Throws when any of it goes wrong.
+ */
 export async function measure(
   scenario: Scenario,
   peer: Peer,

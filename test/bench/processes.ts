@@ -3,8 +3,8 @@ import { closeSync, openSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 /**
- * Everything the bench starts, and nothing else, is ended here: by process group, each the child's own, also when the
- * bench fails or is interrupted.
+ * Everything the bench starts, and nothing else, is ended here: by process group, each the child's own, also
+ * when the bench fails or is interrupted.
  */
 const graceMs = 3_000
 
@@ -82,7 +82,9 @@ export async function start(program: Program, placement: Placement): Promise<Run
   }
 }
 
-/** Runs a program to its end and returns what it printed. Throws when it fails or takes longer than `limitMs`. */
+/**
+ * Runs a program to its end and returns what it printed. Throws when it fails or takes longer than `limitMs`.
+ */
 export async function run(program: Program, placement: Placement, limitMs: number): Promise<string> {
   const running = await start(program, placement)
   let late = false

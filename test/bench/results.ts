@@ -26,8 +26,8 @@ export class Results {
   }
 
   /**
-   * Cost of one row over that of another, the median of the ratios within each round, so that drift of the machine
-   * cancels out. Undefined when no round has both without errors.
+   * Cost of one row over that of another, the median of the ratios within each round, so that drift of the
+   * machine cancels out. Undefined when no round has both without errors.
    */
   ratio(scenario: string, row: string, base: string): number | undefined {
     const rows = this.#rows.get(scenario)

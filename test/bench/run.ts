@@ -1,11 +1,13 @@
 /**
  * `npm run bench`: what a request costs, here and in the servers it is compared with.
  *
- * One server at a time, started afresh for each measurement and pinned to the first core; load generator and origin on
- * the second. All speak TLS with the same certificate and write an access log. What counts is processor time per
- * request as the kernel accounts it (it does not depend on whether the load generator keeps up); requests a second and p99 stand
- * beside it. Rounds go over all servers in turn (A B C, A B C), so that a machine that drifts
- * hits all alike. It never changes anything outside its temporary folder, and ends whatever it started.
+ * One server at a time, started afresh for each measurement and pinned to the first core; load generator and
+ * origin on the second. All speak TLS with the same certificate and write an access log. What counts is
+ * processor time per request as the kernel accounts it, which depends far less than throughput on whether the
+ * load generator keeps up; requests a second and p99 stand beside it. A busy machine still makes every request
+ * dearer (cold caches, smaller batches, compilers that lag behind): quote figures from an idle one only.
+ * Rounds go over all servers in turn (A B C, A B C), so that a machine that drifts hits all alike. It never
+ * changes anything outside its temporary folder, and ends whatever it started.
  * Exit code: 0 when everything was measured, whatever the verdicts; 1 when a measurement failed or had errors.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
@@ -43,7 +45,8 @@ try {
 
 async function bench(options: BenchOptions, scenarios: readonly Scenario[]): Promise<number> {
   const present = choosePeers(options.servers)
-  for (const line of describeMachine()) say(line)
+  const machine = describeMachine()
+  for (const line of machine) say(line)
   say(`servers  ${present.map((peer) => peer.version()).join(', ')}; origin ${originVersion()}`)
   say(`rounds   ${options.rounds} of ${options.seconds} s after ${options.warmUpSeconds} s of warm-up`)
   const folder = mkdtempSync(join(tmpdir(), 'sluice-bench-'))
@@ -72,7 +75,6 @@ async function bench(options: BenchOptions, scenarios: readonly Scenario[]): Pro
   say(printVerdicts(verdicts).trimEnd())
   say(`\n${describeLoadNow(stolenShare(times))}`)
   if (options.jsonFile !== undefined) {
-    const machine = describeMachine()
     const servers = present.map((peer) => peer.version())
     writeFileSync(
       options.jsonFile,
@@ -112,7 +114,10 @@ async function measureAll(
   return failures
 }
 
-/** The chosen servers that are installed; the others are named aloud, so that no report looks complete when it is not. */
+/**
+ * The chosen servers that are installed; the others are named aloud, so that no report looks complete when it
+ * is not.
+ */
 function choosePeers(names: readonly string[] | undefined): readonly Peer[] {
   for (const name of names ?? []) {
     if (!peers.some((peer) => peer.name === name)) {

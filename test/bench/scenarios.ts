@@ -59,7 +59,8 @@ export const scenarios: readonly Scenario[] = [
   load('h2-100', 'pass-through of 100 B', 'h2', '/', small, 8, { streams: 8 }),
   load('h2-10k', 'pass-through of 10 KiB', 'h2', '/10k', originBytes['/10k'], 8, { streams: 8 }),
   load('h2-1m', 'pass-through of 1 MiB', 'h2', '/1m', originBytes['/1m'], 4, { streams: 2 }),
-  // As many connections for each of two workers as one has above: a worker that finds less to do at a time does it dearer.
+  // As many connections for each of two workers as one has above: a worker that finds less to do at a time
+  // does it dearer.
   load('two-workers', 'pass-through of 100 B, one worker and two, all on both cores', 'h1', '/', small, 64, {
     cores: 'shared',
   }),
@@ -73,7 +74,10 @@ export const scenarios: readonly Scenario[] = [
   },
 ]
 
-/** Those that a comma-separated list names, by whole name or by its beginning. Throws on a word that names none. */
+/**
+ * Those that a comma-separated list names, by whole name or by its beginning. Throws on a word that names
+ * none.
+ */
 export function chooseScenarios(only: string | undefined): readonly Scenario[] {
   if (only === undefined) return scenarios
   const chosen = new Set<Scenario>()

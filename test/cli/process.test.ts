@@ -4,12 +4,12 @@ import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import type { GatewayConfig } from '../../src/config/gateway-config.ts'
-import { startOrigin } from '../support/demo-origin.ts'
+import { startOrigin, type TestOrigin } from '../support/demo-origin.ts'
 import { testDefaults } from '../support/gateway.ts'
 import { configFolder, runSluice, type SluiceProcess, startedAt } from '../support/gateway-process.ts'
 import { ask } from '../support/https-client.ts'
 
-let origin: Awaited<ReturnType<typeof startOrigin>>
+let origin: TestOrigin
 const cleanups: (() => Promise<unknown>)[] = []
 
 beforeEach(async () => {
@@ -47,11 +47,12 @@ function toOrigin(): Partial<GatewayConfig> {
   return { upstreams: { app: { endpoints: [origin.url] } } }
 }
 
-/** Until the origin's answer is under way: the access log and the admin endpoint would only tell afterwards. */
+/** Asks, and waits until the origin works on it. */
 async function underWay(url: string): Promise<{ readonly answer: ReturnType<typeof ask> }> {
+  const asked = origin.asked('/slow')
   const answer = ask(url)
   answer.catch(() => {})
-  await new Promise((resolve) => void setTimeout(resolve, 300))
+  await asked
   return { answer }
 }
 
@@ -157,9 +158,13 @@ test('a second signal ends the process at once with 2', async () => {
   const { ports } = await startedAt(run)
   await underWay(`https://127.0.0.1:${ports[0]}/slow?ms=30000`)
   run.child.kill('SIGTERM')
+  // The same signal twice is what npm makes of one Ctrl-C.
+  run.child.kill('SIGINT')
   await run.saw('gateway stops')
-  run.child.kill('SIGTERM')
+  expect(run.child.exitCode).toBe(null)
+  const insist = setInterval(() => run.child.kill('SIGTERM'), 50)
   expect(await run.exit).toBe(2)
+  clearInterval(insist)
 })
 
 test('readyz turns to 503 when the drain begins, while livez stays', async () => {

@@ -5,11 +5,11 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { WebSocket } from 'ws'
 import type { GatewayConfig } from '../../src/config/gateway-config.ts'
-import { startOrigin } from '../support/demo-origin.ts'
+import { startOrigin, type TestOrigin } from '../support/demo-origin.ts'
 import { startTestGateway, testDefaults, type TestGateway } from '../support/gateway.ts'
 import { ask } from '../support/https-client.ts'
 
-let origin: Awaited<ReturnType<typeof startOrigin>>
+let origin: TestOrigin
 let folder: string
 let file: string
 let running: TestGateway | undefined
@@ -51,11 +51,11 @@ function named(name: string): Partial<GatewayConfig> {
 test('a reload under load loses no request and no connection', async () => {
   const { gateway, url } = await start({ ...named('0'), workers: 2 })
   const agent = new Agent({ keepAlive: true, maxSockets: 8, rejectUnauthorized: false })
-  let isOver = false
+  const load = new AbortController()
   let served = 0
   const failures: unknown[] = []
   const client = async (): Promise<void> => {
-    while (!isOver) {
+    while (!load.signal.aborted) {
       try {
         const status = await askWith(agent, `${url}/api/time`)
         if (status !== 200) failures.push(status)
@@ -71,7 +71,7 @@ test('a reload under load loses no request and no connection', async () => {
     expect(await gateway.reload()).toEqual({ kind: 'reloaded', warnings: [] })
     expect((await ask(`${url}/name`)).body).toBe(String(generation))
   }
-  isOver = true
+  load.abort()
   await Promise.all(clients)
   agent.destroy()
   expect(failures).toEqual([])
@@ -82,7 +82,9 @@ test('a WebSocket and a slow request live through a reload that changes their up
   const { gateway, url } = await start(named('old'))
   const socket = new WebSocket(`${url.replace('https', 'wss')}/ws`, { rejectUnauthorized: false })
   await new Promise((resolve) => void socket.once('open', resolve))
-  const slow = ask(`${url}/slow?ms=400`)
+  const asked = origin.asked('/slow')
+  const slow = ask(`${url}/slow?ms=1000`)
+  await asked
   await write({
     ...named('new'),
     upstreams: { app: { endpoints: [origin.url], maxConnections: 3 } },

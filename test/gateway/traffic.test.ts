@@ -1,11 +1,11 @@
 import { get } from 'node:https'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { WebSocket } from 'ws'
-import { startOrigin } from '../support/demo-origin.ts'
+import { startOrigin, type TestOrigin } from '../support/demo-origin.ts'
 import { startTestGateway, type TestGateway } from '../support/gateway.ts'
 import { ask, askHttp2 } from '../support/https-client.ts'
 
-let origin: Awaited<ReturnType<typeof startOrigin>>
+let origin: TestOrigin
 let running: TestGateway
 
 beforeAll(async () => {

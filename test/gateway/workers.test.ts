@@ -1,14 +1,15 @@
-import { mkdtemp, readFile, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { get } from 'node:http'
 import { connect } from 'node:tls'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
-import { startOrigin } from '../support/demo-origin.ts'
+import { startOrigin, type TestOrigin } from '../support/demo-origin.ts'
 import { makeServerCertificate } from '../support/certificates.ts'
 import { startTestGateway, type TestGateway } from '../support/gateway.ts'
 import { ask } from '../support/https-client.ts'
 
-let origin: Awaited<ReturnType<typeof startOrigin>>
+let origin: TestOrigin
 let running: TestGateway | undefined
 
 beforeEach(async () => {
@@ -50,6 +51,22 @@ test('connections of a killed worker do not count against the limit any more', a
   expect((await ask(`${url}/api/time`)).status).toBe(200)
 })
 
+test('a unix listener comes back with the worker that has it', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'sluice-unix-'))
+  const path = join(folder, 'gateway.sock')
+  running = await startTestGateway({
+    workers: 2,
+    listeners: [{ address: `unix:${path}` }],
+    upstreams: { app: { endpoints: [origin.url] } },
+  })
+  const { gateway } = running
+  expect(await statusOver(path)).toBe(200)
+  await gateway.crashWorker(0)
+  await vi.waitFor(() => expect(gateway.readiness.serving).toBe(2), 10_000)
+  expect(await statusOver(path)).toBe(200)
+  await rm(folder, { recursive: true })
+})
+
 test('a TLS session resumes on every worker', async () => {
   running = await startTestGateway({ workers: 2, upstreams: { app: { endpoints: [origin.url] } } })
   const { port } = running
@@ -84,6 +101,7 @@ test('a new certificate is swapped in without a reload, a bad one is not', async
   await writeFile(certFile, before)
   await put('second.example')
   await vi.waitFor(async () => expect(await nameOf(port)).toBe('DNS:second.example'), 5_000)
+  await rm(folder, { recursive: true })
 })
 
 /** A ticket, once it is there: TLS 1.3 sends it behind the handshake. */
@@ -116,5 +134,15 @@ function nameOf(port: number): Promise<string> {
       socket.destroy()
     })
     socket.on('error', reject)
+  })
+}
+
+function statusOver(socketPath: string): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const sent = get({ socketPath, path: '/api/time', agent: false }, (response) => {
+      response.resume()
+      resolve(response.statusCode ?? 0)
+    })
+    sent.on('error', reject)
   })
 }

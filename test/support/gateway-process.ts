@@ -57,7 +57,7 @@ export function runSluice(words: readonly string[], { cwd, env = {} }: SluiceOpt
 /** A folder with a configuration in it, as JSON; by default one worker, free ports and no admin endpoint. */
 export async function configFolder(
   config: Partial<GatewayConfig> | string,
-): Promise<{ readonly folder: string; readonly file: string; remove(): Promise<void> }> {
+): Promise<{ readonly folder: string; readonly file: string; readonly remove: () => Promise<void> }> {
   const folder = await mkdtemp(join(tmpdir(), 'sluice-process-'))
   const file = join(folder, 'sluice.config.json')
   await writeFile(

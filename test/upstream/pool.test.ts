@@ -94,6 +94,21 @@ describe('the pool', () => {
     expect(await failure(second.response)).toMatchObject({ code: 'pool_exhausted' })
   })
 
+  it('takes a connection from a reader that stalled when others wait, and only then', async () => {
+    const big = `HTTP/1.1 200 OK\r\nContent-Length: 8000000\r\n\r\n${'x'.repeat(8_000_000)}`
+    const origin = await startOrigin((socket, { target }) => void socket.write(target === '/big' ? big : answer))
+    const room = open([origin.url], { maxConnections: 1 })
+    const stalled = new SlowReader((await room.send({ target: '/big' }).response).body as BodySource, false)
+    await until(() => stalled.bytes > 0, 'the first piece')
+    for (let i = 0; i < 40; i++) room.clock.advance(250)
+    expect(stalled.outcome).toBe('open')
+    const waiting = room.send()
+    for (let i = 0; i < 12; i++) room.clock.advance(250)
+    expect((await waiting.response).status).toBe(200)
+    expect(stalled.outcome).toBe('failed')
+    expect(stalled.error?.code).toBe('upstream_aborted')
+  })
+
   it('closes what has been idle for too long, and what is too old', async () => {
     const origin = await startOrigin(answer)
     const room = open([origin.url], { idleTimeoutMs: 1000, maxLifetimeMs: 3000 })

@@ -14,8 +14,8 @@ export interface ClientTask {
 export const task = JSON.parse(process.argv[2] ?? '{}') as ClientTask
 
 /**
- * One version and one group for all servers: newer libraries would agree on a hybrid post-quantum group with each other,
- * and on X25519 with older ones, which compares libraries instead of servers.
+ * One version and one group for all servers: newer libraries would agree on a hybrid post-quantum group with
+ * each other, and on X25519 with older ones, which compares libraries instead of servers.
  */
 export const tlsTo: ConnectionOptions = {
   host: '127.0.0.1',

@@ -4,7 +4,8 @@ import { task, tlsTo } from './arguments.ts'
 
 /**
  * Opens many TLS connections, has one request answered on each, and keeps them open without a further word.
- * Prints a JSON line, `{"open":N,"failed":M}`, once all are open and whenever one is lost, and stays until it is stopped.
+ * Prints a JSON line, `{"open":N,"failed":M}`, once all are open and whenever one is lost, and stays until it
+ * is stopped.
  */
 const lanes = 16
 let left = task.connections

@@ -3,7 +3,10 @@ import { join } from 'node:path'
 import { firstLine } from '../processes.ts'
 import { cipherSuites, type Peer, smallBody } from './peer.ts'
 
-/** HAProxy has no log file of its own: it writes a line at a time to its standard output, which is a file here. */
+/**
+ * HAProxy has no log file of its own: it writes a line at a time to its standard output, which is a file
+ * here.
+ */
 export const haproxy: Peer = {
   name: 'haproxy',
   abilities: new Set(['handshake', 'idle', 'h1 static', 'h1 proxy', 'h2 static', 'h2 proxy', 'workers']),

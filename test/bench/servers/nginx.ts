@@ -5,8 +5,8 @@ import { firstLine, type Program } from '../processes.ts'
 import { cipherSuites, type Peer, smallBody } from './peer.ts'
 
 /**
- * nginx as a careful administrator sets it up for this load: its access log is buffered as ours is, and large answers are
- * never spooled to disk.
+ * nginx as a careful administrator sets it up for this load: its access log is buffered as ours is, and large
+ * answers are never spooled to disk.
  */
 export const nginx: Peer = {
   name: 'nginx',

@@ -2,7 +2,9 @@ import { join } from 'node:path'
 import type { Program } from '../processes.ts'
 import type { Peer, Setup } from './peer.ts'
 
-/** Bare `node:https` (or `node:http2`) that answers every request itself: the floor under a gateway on Node. */
+/**
+ * Bare `node:https` (or `node:http2`) that answers every request itself: the floor under a gateway on Node.
+ */
 export const nodeHttps: Peer = {
   name: 'node:https',
   abilities: new Set(['handshake', 'idle', 'h1 static', 'h2 static']),

@@ -5,8 +5,9 @@ import { nginxProgram, nginxVersion } from './nginx.ts'
 import { smallBody } from './peer.ts'
 
 /**
- * The app behind the proxies: plain HTTP/1.1, kept alive for as long as they like. `/10k` and `/1m` answer with that many
- * bytes, everything else with 100. nginx where it is installed, since it leaves most of the core to the load generator.
+ * The app behind the proxies: plain HTTP/1.1, kept alive for as long as they like. `/10k` and `/1m` answer
+ * with that many bytes, everything else with 100. nginx where it is installed, since it leaves most of the
+ * core to the load generator.
  */
 export function originProgram(folder: string, port: number): Program {
   if (nginxVersion() === undefined) {

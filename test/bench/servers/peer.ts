@@ -23,9 +23,9 @@ export interface CertificateFiles {
 }
 
 /**
- * One server under test. All of them: TLS with the same P-256 certificate and ciphers, keep-alive without a request limit on both sides,
- * forwarded fields towards the origin, an access log in a file, `/static` answered from memory, all else
- * passed to the origin.
+ * One server under test. All of them: TLS with the same P-256 certificate and ciphers, keep-alive without a
+ * request limit on both sides, forwarded fields towards the origin, an access log in a file, `/static`
+ * answered from memory, all else passed to the origin.
  */
 export interface Peer {
   readonly name: string
@@ -37,8 +37,8 @@ export interface Peer {
 }
 
 /**
- * In the server's order for all, whatever their libraries prefer: AES-128 is what Sluice chooses, and costs less than AES-256, so that
- * leaving the others at their defaults would flatter it.
+ * In the server's order for all, whatever their libraries prefer: AES-128 is what Sluice chooses, and costs
+ * less than AES-256, so that leaving the others at their defaults would flatter it.
  */
 export const cipherSuites = 'TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256'
 

@@ -4,7 +4,10 @@ import { type Peer, smallBody } from './peer.ts'
 
 const root = join(import.meta.dirname, '../../..')
 
-/** Sluice from this checkout, with its defaults: JSON access log, trace kept. Nothing is turned off but the admin endpoint. */
+/**
+ * Sluice from this checkout, with its defaults: JSON access log, trace kept. Nothing is turned off but the
+ * admin endpoint.
+ */
 export const sluice: Peer = {
   name: 'sluice',
   abilities: new Set(['handshake', 'idle', 'h1 static', 'h1 proxy', 'h2 static', 'h2 proxy', 'workers']),
