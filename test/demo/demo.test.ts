@@ -18,13 +18,15 @@ test.each([
   ['/fail?status=418', 418, /418/],
   ['/fail?status=99', 400, /200 to 599/],
   ['/fail?status=204', 204, /^$/],
-  ['/large?bytes=200000', 200, /^(sluice ){28571}sluice?/],
   ['/nothing', 404, /no such page/],
 ])('%s answers %i', async (path, status, body) => {
   const answer = await ask(demo.url + path)
   expect(answer.status).toBe(status)
-  if (!path.startsWith('/large')) expect(answer.body).toMatch(body)
-  else expect(answer.body.length).toBe(200_000)
+  expect(answer.body).toMatch(body)
+})
+
+test('makes a body of any length', async () => {
+  expect((await ask(`${demo.url}/large?bytes=200000`)).body.length).toBe(200_000)
 })
 
 test('echoes what it was sent, up to 1 MiB', async () => {

@@ -175,7 +175,9 @@ export class FrameReader {
       return this.#visit(chunk, from, from + missing) ? from + missing : -1
     }
     const taken = Math.min(missing, chunk.length - from)
-    this.#kept ??= Buffer.allocUnsafeSlow(this.#wanted)
+    if (taken === 0) return from
+    // One of exactly this frame's size, never what another frame left behind.
+    if (this.#keptBytes === 0 || this.#kept === undefined) this.#kept = Buffer.allocUnsafeSlow(this.#wanted)
     chunk.copy(this.#kept, this.#keptBytes, from, from + taken)
     this.#keptBytes += taken
     this.#left -= taken

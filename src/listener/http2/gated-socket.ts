@@ -13,8 +13,8 @@ const lingerBytes = 256 * 1024
 type Done = (error?: Error | null) => void
 
 /**
- * The stream that `node:http2` talks to: the client's socket with the frame gate on the way in. Frames that Node cannot bear are hidden; once the
- * gate has found a fault nothing passes any more and `onFault` is called.
+ * The stream that `node:http2` talks to: the client’s socket with the frame gate on the way in. Frames that Node cannot bear are
+ * hidden; once the gate has found a fault nothing passes any more and `onFault` is called.
  * Memory: what the session hands over for writing (bounded by its streams), 64 KiB of it at a time in the socket.
  */
 export class GatedSocket extends Duplex {

@@ -80,7 +80,7 @@ export function judgeHead(fields: readonly Field[], encrypted: boolean, limits: 
   }
   if (bytes > limits.maxHeaderBytes) fault ??= refuse('header section too large', 'header_too_large', 431)
   if (!isToken(method)) fault ??= refuse('malformed method')
-  if (method === 'CONNECT') fault ??= refuse('CONNECT is not offered', 'method_not_offered', 501)
+  if (method === 'CONNECT') fault ??= refuse('CONNECT', 'method_not_allowed', 405)
 
   const sent = named === undefined ? hostField : named
   const authority = sent === undefined ? undefined : parseAuthority(sent)

@@ -218,7 +218,7 @@ describe('the request head', () => {
     ['an unknown expectation', 417, get([['expect', 'the-unexpected']])],
     [
       'CONNECT',
-      501,
+      405,
       [
         [':method', 'CONNECT'],
         [':authority', 'a:443'],
