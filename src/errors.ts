@@ -85,14 +85,18 @@ export class ConnectTimeoutError extends GatewayError {
 /** The endpoint refused the connection, or TLS with it failed (502). */
 export class ConnectError extends GatewayError {
   constructor(endpoint: string, cause: unknown) {
-    super('connect_failed', 502, 'upstream', true, `cannot connect to ${endpoint}: ${reason(cause)}`, { cause })
+    super('connect_failed', 502, 'upstream', true, `cannot connect to ${endpoint}: ${reason(cause)}`, {
+      cause,
+    })
   }
 }
 
 /** The endpoint closed or reset the connection before the response head was complete (502). */
 export class UpstreamResetError extends GatewayError {
   constructor(endpoint: string, cause?: unknown) {
-    super('upstream_reset', 502, 'upstream', true, `${endpoint} closed the connection before it answered`, { cause })
+    super('upstream_reset', 502, 'upstream', true, `${endpoint} closed the connection before it answered`, {
+      cause,
+    })
   }
 }
 
@@ -113,7 +117,9 @@ export class UpstreamProtocolError extends GatewayError {
 /** The response stopped half-way: reset, early close or idle for too long. The client must see it cut. */
 export class UpstreamAbortedError extends GatewayError {
   constructor(endpoint: string, message: string, cause?: unknown) {
-    super('upstream_aborted', 502, 'upstream', false, `${endpoint}: response cut short: ${message}`, { cause })
+    super('upstream_aborted', 502, 'upstream', false, `${endpoint}: response cut short: ${message}`, {
+      cause,
+    })
   }
 }
 
@@ -129,7 +135,10 @@ export class PoolExhaustedError extends GatewayError {
 /** The text of anything thrown, on one line. */
 export function reason(cause: unknown): string {
   if (cause instanceof AggregateError && cause.errors.length > 0) return reason(cause.errors[0])
-  const text = cause instanceof Error ? cause.message || ((cause as NodeJS.ErrnoException).code ?? cause.name) : String(cause)
+  const text =
+    cause instanceof Error
+      ? cause.message || ((cause as NodeJS.ErrnoException).code ?? cause.name)
+      : String(cause)
   return text.replace(/[\r\n]+/g, ' ')
 }
 

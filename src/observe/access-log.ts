@@ -21,7 +21,9 @@ export interface AccessLogParts {
   readonly clock: Clock
 }
 
-const batchSize = 65_536
+const batchBytes = 65_536
+/** A line is never longer (access-line.ts); a batch has room for one more when it is full. */
+const maxLineBytes = 65_536
 const batchMs = 100
 
 export const noAccessLog: AccessLog = { record() {}, flush() {} }
@@ -29,40 +31,43 @@ export const noAccessLog: AccessLog = { record() {}, flush() {} }
 export function accessLog({ format, sink, clock }: AccessLogParts): AccessLog {
   if (format === 'off') return noAccessLog
   const line = format === 'json' ? jsonLine() : combinedLine()
-  let batch = ''
+  let batch: Buffer<ArrayBuffer> | undefined
+  let used = 0
   let lines = 0
   let timer: Timer | undefined
   const flush = () => {
     timer?.cancel()
     timer = undefined
-    if (lines === 0) return
-    const text = batch
+    if (batch === undefined) return
+    const bytes = new Uint8Array(batch.buffer, 0, used)
     const count = lines
-    batch = ''
+    batch = undefined
+    used = 0
     lines = 0
-    sink.write(encode(text), count)
+    sink.write(withoutControls(bytes), count)
   }
   return {
     record(exchange, outcome) {
-      batch += line(exchange, outcome, clock.wallMs(), clock.nowMs() - exchange.startedMs)
+      const text = line(exchange, outcome, clock.wallMs(), clock.nowMs() - exchange.startedMs)
+      // Into bytes at once: the pieces that a line is put together from must not live to see a garbage collection.
+      batch ??= Buffer.allocUnsafeSlow(batchBytes + maxLineBytes)
+      used += batch.write(text, used)
       lines++
-      if (batch.length >= batchSize) flush()
+      if (used >= batchBytes) flush()
       else timer ??= clock.after(batchMs, flush)
     },
     flush,
   }
 }
 
-const encoder = new TextEncoder()
-
 /**
  * JSON leaves C1 controls and the Unicode line separators as they are; terminals and some readers do not. They can only
  * stand inside strings here, and are rare: one fast look at the batch finds out, instead of one at each value.
  */
-function encode(text: string): Uint8Array<ArrayBuffer> {
-  const bytes = encoder.encode(text)
+function withoutControls(bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
   if (isAscii(bytes)) return bytes
-  return encoder.encode(
+  const text = Buffer.from(bytes.buffer, 0, bytes.byteLength).toString()
+  return new TextEncoder().encode(
     text.replace(
       /[\u0080-\u009f\u2028\u2029]/g,
       (c) => String.raw`\u` + c.charCodeAt(0).toString(16).padStart(4, '0'),

@@ -168,7 +168,9 @@ export class Pool implements ConnectionOwner {
     if (wanted === 0) return
     for (const connection of this.#open) {
       if (connection.stalledMs(nowMs) < stalledReaderMs) continue
-      connection.abandon(new UpstreamAbortedError(this.endpoint.name, 'the client does not read and others wait'))
+      connection.abandon(
+        new UpstreamAbortedError(this.endpoint.name, 'the client does not read and others wait'),
+      )
       wanted -= 1
       if (wanted === 0) return
     }

@@ -20,7 +20,9 @@ const { logger, setLevel } = adjustableLogger(
     worker: start.index,
   },
 )
-const sink = new RelaySink((batch) => port.postMessage({ kind: 'access-log', batch } satisfies FromWorker, [batch.bytes.buffer]))
+const sink = new RelaySink((batch) =>
+  port.postMessage({ kind: 'access-log', batch } satisfies FromWorker, [batch.bytes.buffer]),
+)
 const worker = new GatewayWorker(start, { clock: systemClock, logger, sink })
 
 port.on('message', (message: ToWorker) => {

@@ -45,7 +45,7 @@ describe('parseAuthority', () => {
     'a,b',
     'a%2eb',
     'ä.example',
-    `${'a'.repeat(254)}`,
+    'a'.repeat(254),
   ])('refuses %j', (text) => {
     expect(parseAuthority(text)).toBeUndefined()
   })

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
+import type { BodySource } from '../../src/body.ts'
 import { silentLogger } from '../../src/log.ts'
 import type { UpstreamOptions } from '../../src/upstream/options.ts'
 import { createUpstreams } from '../../src/upstream/stage.ts'
@@ -96,7 +97,9 @@ describe('the pool', () => {
 
   it('takes a connection from a reader that stalled when others wait, and only then', async () => {
     const big = `HTTP/1.1 200 OK\r\nContent-Length: 8000000\r\n\r\n${'x'.repeat(8_000_000)}`
-    const origin = await startOrigin((socket, { target }) => void socket.write(target === '/big' ? big : answer))
+    const origin = await startOrigin(
+      (socket, { target }) => void socket.write(target === '/big' ? big : answer),
+    )
     const room = open([origin.url], { maxConnections: 1 })
     const stalled = new SlowReader((await room.send({ target: '/big' }).response).body as BodySource, false)
     await until(() => stalled.bytes > 0, 'the first piece')

@@ -24,6 +24,8 @@ export class Http1Connection {
   /** True once the connection ends as soon as nothing is left to answer: drain, or a parse error behind good requests. */
   ending = false
   closed = false
+  /** Set while an upgrade waits for the origin's word: Node has let go of the socket, but an answer is still owed. */
+  upgrading = false
   readonly #queue: Http1Exchange[] = []
   #stopped = false
   #halfClosedMs = 0
@@ -39,7 +41,7 @@ export class Http1Connection {
   }
 
   get busy(): boolean {
-    return this.#queue.length > 0
+    return this.#queue.length > 0 || this.upgrading
   }
 
   /** Whether the answer about to be written must announce the end of the connection. */

@@ -136,7 +136,8 @@ export function createHttp1Engine(context: EngineContext): Engine {
 
 /** What a parser or socket error means for the client. */
 function faultOf(error: NodeJS.ErrnoException): GatewayError {
-  switch (error.code) {
+  const code = error.code ?? ''
+  switch (code) {
     case 'HPE_HEADER_OVERFLOW':
       return new BadRequestError('header section too large', {
         code: 'header_too_large',
@@ -154,7 +155,7 @@ function faultOf(error: NodeJS.ErrnoException): GatewayError {
     case 'HPE_INVALID_EOF_STATE':
       return new ClientClosedError('client closed the connection inside a request', { cause: error })
     default:
-      if (error.code?.startsWith('HPE_'))
+      if (code.startsWith('HPE_'))
         return new BadRequestError(`malformed request: ${error.message}`, { cause: error })
       return new ClientClosedError(`connection failed: ${error.message}`, { cause: error })
   }

@@ -59,12 +59,7 @@ export class Http1Exchange {
     )
     const body =
       verdict.hasBody && verdict.fault === undefined
-        ? new Http1RequestBody(
-            request,
-            verdict.contentLength,
-            service.limits.maxBodyBytes,
-            context.clock.nowMs,
-          )
+        ? new Http1RequestBody(request, verdict.contentLength, service.limits.maxBodyBytes, context.clock)
         : undefined
     const client = service.resolveClient(connection.connection.remoteAddress, verdict.head.headers)
     const exchange = new Exchange({

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import type { BodySink, RequestBody } from '../../body.ts'
+import type { Clock } from '../../clock.ts'
 import { BodyTooLargeError, ClientClosedError, type GatewayError } from '../../errors.ts'
 import { cleanTrailers } from '../../http/trailers.ts'
 
@@ -23,13 +24,13 @@ export class Http1RequestBody implements RequestBody {
   #paused = false
   #failure: GatewayError | undefined
   readonly #message: IncomingMessage
-  readonly #nowMs: () => number
+  readonly #clock: Clock
 
-  constructor(message: IncomingMessage, length: number | undefined, maxBytes: number, nowMs: () => number) {
+  constructor(message: IncomingMessage, length: number | undefined, maxBytes: number, clock: Clock) {
     this.#message = message
     this.length = length
     this.#limit = maxBytes
-    this.#nowMs = nowMs
+    this.#clock = clock
   }
 
   setLimit(maxBytes: number): void {
@@ -48,7 +49,7 @@ export class Http1RequestBody implements RequestBody {
       this.fail(new BodyTooLargeError(this.#limit))
       return
     }
-    this.waitingSinceMs = this.#nowMs()
+    this.waitingSinceMs = this.#clock.nowMs()
     const message = this.#message
     message.on('data', this.#onData)
     message.on('end', this.#onEnd)
@@ -60,7 +61,7 @@ export class Http1RequestBody implements RequestBody {
   resume(): void {
     if (!this.#paused || this.#sink === undefined) return
     this.#paused = false
-    this.waitingSinceMs = this.#nowMs()
+    this.waitingSinceMs = this.#clock.nowMs()
     this.#message.resume()
   }
 
@@ -105,7 +106,7 @@ export class Http1RequestBody implements RequestBody {
   }
 
   #stopWaiting(): void {
-    this.waitedMs = this.clientMs(this.#nowMs())
+    this.waitedMs = this.clientMs(this.#clock.nowMs())
     this.waitingSinceMs = 0
   }
 

@@ -41,9 +41,11 @@ export function serveUpgrade(
   })
 
   let over = false
+  connection.upgrading = true
   const finish = (status: number, bodyBytes: number, complete: boolean): void => {
     if (over) return
     over = true
+    connection.upgrading = false
     service.finished(exchange, { status, bodyBytes, complete })
   }
   const write = (answer: GatewayResponse): void => {

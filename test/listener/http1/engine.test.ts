@@ -139,7 +139,8 @@ describe('the HTTP/1.1 engine', () => {
 
   it('serves nothing behind a request that it refused', async () => {
     engine = await startHttp1Engine(echo)
-    const refused = 'POST /bad HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\nConnection: keep-alive\r\n\r\n0\r\n\r\n'
+    const refused =
+      'POST /bad HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\nConnection: keep-alive\r\n\r\n0\r\n\r\n'
     const { text: answer, closed } = await rawRequest(engine.port, refused + get('/smuggled'))
     expect(answer.match(/HTTP\/1\.1/g)).toHaveLength(1)
     expect(closed).toBe(true)

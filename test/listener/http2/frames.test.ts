@@ -88,8 +88,18 @@ describe('the frame gate', () => {
           expect(judge(split(bytes, cuts))).toEqual(judge([Buffer.from(bytes)]))
         },
       ),
-      { numRuns: 500 },
+      { numRuns: 2000 },
     )
+  })
+
+  it('keeps nothing of a short frame that was cut behind its head for the long one after it', () => {
+    const parts = [
+      Buffer.concat([preface, settings(), windowUpdate(0, 1000).subarray(0, 9)]),
+      Buffer.concat([windowUpdate(0, 1000).subarray(9), headers(1, get()).subarray(0, 30)]),
+      headers(1, get()).subarray(30),
+    ]
+    expect(judge(parts)).toEqual(judge([Buffer.concat(parts)]))
+    expect(judge(parts)).toMatchObject({ fault: undefined, unfinished: false })
   })
 
   it('never throws, whatever comes, and passes nothing on behind a fault', () => {
