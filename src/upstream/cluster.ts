@@ -68,8 +68,7 @@ export class Cluster {
     const call = new Call(exchange, plan, this.#pools[this.#order.next()] as Pool, this.#context)
     exchange.slots.upstream = call
     this.#sweeper ??= this.#clock.every(sweepMs, () => this.#sweep(this.#clock.nowMs()))
-    call.begin()
-    return call.promise
+    return call.begin()
   }
 
   /** Closes what is idle, and the rest as it becomes so. Late requests are still served. Resolves when nothing is left. */

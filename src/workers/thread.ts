@@ -32,9 +32,6 @@ interface OpenCall {
   readonly timer: Timer
 }
 
-/** Room for what requests leave behind between two collections: with V8's default for threads, the collector takes 12% of the time. */
-const youngMiB = 64
-
 /**
  * Starts real threads. Their heap has a bound, so that one which runs away dies alone instead of taking the process along.
  * Open calls are bounded by who asks: the gateway and the admin endpoint ask one at a time each, with a timeout.
@@ -45,7 +42,7 @@ export function threadSpawner(clock: Clock, workers: number): SpawnThread {
     const thread = new Worker(threadFile(import.meta.url, 'worker-entry'), {
       name: `worker-${start.index}`,
       workerData: start,
-      resourceLimits: { maxOldGenerationSizeMb: maxHeapMiB, maxYoungGenerationSizeMb: youngMiB },
+      resourceLimits: { maxOldGenerationSizeMb: maxHeapMiB },
     })
     const calls = new Map<number, OpenCall>()
     let lastCall = 0
