@@ -6,7 +6,7 @@ import { combinedLine, jsonLine } from './access-line.ts'
 import type { LogSink } from './log-sink.ts'
 
 /**
- * The access log of one worker: a line for each exchange, gathered and handed to the sink every 64 KiB or 100 ms,
+ * The access log of one worker: a line for each exchange, gathered and handed to the sink every 256 KiB or 100 ms,
  * whichever comes first. Holds at most that batch and one line; what the sink cannot take is its to drop and count.
  */
 export interface AccessLog {
@@ -21,7 +21,7 @@ export interface AccessLogParts {
   readonly clock: Clock
 }
 
-const batchBytes = 65_536
+const batchBytes = 262_144
 /** A line is never longer (access-line.ts); a batch has room for one more when it is full. */
 const maxLineBytes = 65_536
 const batchMs = 100
