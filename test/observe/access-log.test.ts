@@ -213,7 +213,7 @@ describe('redaction', () => {
 })
 
 describe('batches', () => {
-  it('go out after 100 ms, or at 64 KiB', () => {
+  it('go out after 100 ms, or at 256 KiB', () => {
     const clock = new ManualClock()
     const sink = new MemorySink()
     const log = accessLog({ format: 'json', sink, clock })
@@ -224,10 +224,10 @@ describe('batches', () => {
     clock.advance(1)
     expect(sink.batches.map(({ lines }) => lines)).toEqual([2])
     expect(clock.pending).toBe(0)
-    for (let i = 0; i < 400; i++) log.record(makeExchange({ clock }), ok)
+    for (let i = 0; i < 1600; i++) log.record(makeExchange({ clock }), ok)
     expect(sink.batches.length).toBeGreaterThan(1)
     clock.advance(100)
-    expect(sink.text.split('\n')).toHaveLength(403)
+    expect(sink.text.split('\n')).toHaveLength(1603)
     expect(Math.max(...sink.batches.map(({ text }) => text.length))).toBeLessThan(70_000)
   })
 
