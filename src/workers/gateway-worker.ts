@@ -1,4 +1,3 @@
-import { loadConfig } from '../config/load.ts'
 import type { ResolvedGateway } from '../config/gateway-options.ts'
 import type { Clock, Timer } from '../clock.ts'
 import { reason } from '../errors.ts'
@@ -244,6 +243,8 @@ export class GatewayWorker {
 
 async function loadSource(source: PlanSource): Promise<ResolvedGateway> {
   if (source.kind === 'resolved') return source.config
+  // Only here, so that a worker whose plan was posted does not carry the schema and the parsers.
+  const { loadConfig } = await import('../config/load.ts')
   const loaded = await loadConfig(source.path, process.env)
   if (loaded.source.fingerprint !== source.fingerprint) {
     throw new Error(`${source.path} has changed since it was checked; reload to use it`)
