@@ -138,7 +138,7 @@ function summary(exchange: Exchange, outcome: Outcome, clock: Clock): TraceSumma
     status: outcome.status,
     bodyBytes: outcome.bodyBytes,
     complete: outcome.complete,
-    durationMs: clock.nowMs() - exchange.startedMs,
+    durationMs: Math.round((clock.nowMs() - exchange.startedMs) * 1000) / 1000,
     endedMs: clock.wallMs(),
   }
 }
