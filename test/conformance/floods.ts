@@ -18,6 +18,7 @@ const { values } = parseArgs({
     seconds: { type: 'string', default: '20' },
     only: { type: 'string' },
     target: { type: 'string', default: '127.0.0.1:8443' },
+    admin: { type: 'string', default: '127.0.0.1:2019' },
   },
 })
 const [host = '127.0.0.1', port = '8443'] = values.target.split(':')
@@ -30,6 +31,13 @@ function residentMiB(): number {
   if (values.pid === undefined) return Number.NaN
   const status = readFileSync(`/proc/${values.pid}/status`, 'utf8')
   return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? Number.NaN) / 1024
+}
+
+/** Client connections that the gateway holds open: an attacker that does not read never learns that it was cut. */
+async function openConnections(): Promise<number> {
+  const answer = await fetch(`http://${values.admin}/upstreams`)
+  const { workers } = (await answer.json()) as { workers: { listeners: { connections: number }[] }[] }
+  return workers.flatMap(({ listeners }) => listeners).reduce((sum, { connections }) => sum + connections, 0)
 }
 
 /** A client with four keep-alive connections, one request every 20 ms. */
@@ -84,7 +92,7 @@ async function flood(attack: Attack): Promise<boolean> {
     await sleep(250)
     peak = Math.max(peak, residentMiB())
   }
-  const cut = state.closed
+  const cut = Math.max(state.closed, state.opened - (await openConnections()))
   state.stopped = true
   const { ok, bad, p99 } = await client
   for (const socket of state.sockets) socket.destroy()

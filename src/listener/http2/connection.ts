@@ -122,7 +122,15 @@ export class Http2Connection implements GateObserver {
       return
     }
     this.#idleMs = 0
-    for (const exchange of this.#streams.values()) exchange.sweep(elapsedMs, timeouts, gated.writing)
+    const open = this.#streams.size
+    let stalled = 0
+    // Looked at once: the first reset of this sweep makes the socket busy, and would excuse every stream behind it.
+    const socketBusy = gated.writing
+    for (const exchange of this.#streams.values()) {
+      if (exchange.sweep(elapsedMs, timeouts, socketBusy)) stalled += 1
+    }
+    // A client that reads none of its streams holds the connection for nothing.
+    if (stalled === open) this.#endSession(errorCode.enhanceYourCalm)
   }
 
   /** The client takes nothing at all any more. */

@@ -97,23 +97,28 @@ export class Http2Exchange {
     this.#writer.moved = true
   }
 
-  /** Called by the engine's sweep. `socketBusy`: the connection itself is what the bytes wait for. */
-  sweep(elapsedMs: number, timeouts: ConnectionTimeouts, socketBusy: boolean): void {
-    if (this.#done) return
+  /**
+   * Called by the engine's sweep. `socketBusy`: the connection itself is what the bytes wait for.
+   * True when the stream was reset because its client stopped reading.
+   */
+  sweep(elapsedMs: number, timeouts: ConnectionTimeouts, socketBusy: boolean): boolean {
+    if (this.#done) return false
     this.#body?.checkRate(elapsedMs, timeouts)
     const writer = this.#writer
     const { abortReason } = this.#exchange
     if (abortReason !== undefined && writer.headSent) {
       this.#reset(abortReason)
-      return
+      return false
     }
     if (writer.moved || socketBusy || !writer.waiting) {
       writer.moved = false
       this.#stillMs = 0
-      return
+      return false
     }
     this.#stillMs += elapsedMs
-    if (this.#stillMs > timeouts.writeMs) this.#reset(new ClientClosedError('client stopped reading'))
+    if (this.#stillMs <= timeouts.writeMs) return false
+    this.#reset(new ClientClosedError('client stopped reading'))
+    return true
   }
 
   #reset(error: GatewayError): void {

@@ -196,9 +196,12 @@ describe('a request body', () => {
 })
 
 describe('a client that stops reading', () => {
-  it('one stream (zero window) loses that stream after writeMs', async () => {
+  it('one stream loses that stream after writeMs, and keeps the others', async () => {
+    handle = ({ request }) =>
+      request.headers.includes('x-idle') ? new Promise(() => {}) : answer(200, 'x'.repeat(20))
     await open(Buffer.concat([preface, settings([4, 0])]))
     client.send(headers(1, get()))
+    client.send(headers(3, get([['x-idle', '1']])))
     await settle(() => client.answerSoFar().status === 200)
     clock.advance(timeouts.writeMs - 1000)
     await turn()
@@ -208,6 +211,15 @@ describe('a client that stops reading', () => {
     await settle(() => engine.finished.length === 1)
     expect(engine.finished[0]).toMatchObject({ status: 200, complete: false })
     expect(client.goaway).toBeUndefined()
+  })
+
+  it('all of its streams (zero window) loses the connection after writeMs', async () => {
+    await open(Buffer.concat([preface, settings([4, 0])]))
+    for (let id = 1; id < 20; id += 2) client.send(headers(id, get()))
+    await settle(() => client.answerSoFar(19).status === 200)
+    clock.advance(timeouts.writeMs + 2000)
+    await settle(() => engine.finished.length === 10)
+    await client.until(() => client.goaway === errorCode.enhanceYourCalm, 'GOAWAY')
   })
 
   it('keeps it while the window still grows', async () => {
