@@ -1,5 +1,11 @@
 import type { ServerHttp2Stream } from 'node:http2'
-import { ClientClosedError, type GatewayError, reason, toGatewayError } from '../../errors.ts'
+import {
+  ClientClosedError,
+  type GatewayError,
+  reason,
+  toGatewayError,
+  RequestTimeoutError,
+} from '../../errors.ts'
 import { Exchange, type GatewayResponse } from '../../exchange.ts'
 import type { RawFields } from '../../http/fields.ts'
 import { newRequestId } from '../request-id.ts'
@@ -138,6 +144,8 @@ export class Http2Exchange {
   readonly #fail = (error: unknown): void => {
     if (this.#done || this.#cutReason !== undefined) return
     this.#write(this.#service.answerError(this.#exchange, toGatewayError(error)))
+    // As with HTTP/1.1, a client that was too slow gets its 408 and the connection ends.
+    if (error instanceof RequestTimeoutError) this.#connection.drain()
   }
 
   readonly #write = (answer: GatewayResponse): void => {
