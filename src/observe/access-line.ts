@@ -1,4 +1,4 @@
-import type { Exchange, ExchangeSlots } from '../exchange.ts'
+import type { Exchange } from '../exchange.ts'
 import { getField } from '../http/fields.ts'
 import type { Outcome } from '../listener/service.ts'
 import { redactQuery, redactReferer } from './redact.ts'
@@ -17,14 +17,26 @@ const maxField = 1024
 /** JSON, fields in a fixed order; what does not apply is left out. `endedMs` is wall time. */
 export function jsonLine(): LineFormat {
   const isoTime = isoClock()
+  const quotedHost = lastQuoted(maxField)
+  const quotedAgent = lastQuoted(maxField)
+  const quotedRoute = lastQuoted(maxField)
+  const quotedUpstream = lastQuoted(maxField)
+  const quotedEndpoint = lastQuoted(maxField)
   return (exchange, outcome, endedMs, durationMs) => {
     const { request, connection, slots } = exchange
-    let line = `{"time":"${isoTime(endedMs)}","id":"${exchange.id}","client":"${exchange.clientAddress}","method":${quote(request.method, maxField)},"scheme":"${request.scheme}","host":${quote(request.authority, maxField)},"path":${quote(request.path, maxTarget)}`
+    let line = `{"time":"${isoTime(endedMs)}","id":"${exchange.id}","client":"${exchange.clientAddress}","method":${quote(request.method, maxField)},"scheme":"${request.scheme}","host":${quotedHost(request.authority)},"path":${quote(request.path, maxTarget)}`
     if (request.query !== '') line += `,"query":${quote(redactQuery(request.query), maxTarget)}`
     line += `,"protocol":"HTTP/${request.httpVersion}","status":${outcome.status},"bytes":${outcome.bodyBytes},"duration_ms":${milliseconds(durationMs)},"outcome":"${outcome.complete ? 'complete' : 'cut'}"`
     const route = routeName(exchange)
-    if (route !== undefined) line += `,"route":${JSON.stringify(route)}`
-    if (exchange.forward !== undefined) line += upstreamFields(exchange.forward.upstream, slots.upstream)
+    if (route !== undefined) line += `,"route":${quotedRoute(route)}`
+    if (exchange.forward !== undefined) {
+      line += `,"upstream":${quotedUpstream(exchange.forward.upstream)}`
+      const { upstream } = slots
+      if (upstream !== undefined) {
+        line += `,"endpoint":${quotedEndpoint(upstream.endpoint)},"reused":${upstream.reused}`
+        if (upstream.retried) line += ',"retried":true'
+      }
+    }
     const { error } = exchange
     if (error !== undefined) {
       line += `,"error":"${error.code}","error_detail":${quote(error.message, maxField)}`
@@ -33,7 +45,7 @@ export function jsonLine(): LineFormat {
     }
     if (connection.tls !== undefined) line += `,"tls":"${connection.tls.version}"`
     const agent = getField(request.headers, 'user-agent')
-    if (agent !== undefined) line += `,"user_agent":${quote(agent, maxField)}`
+    if (agent !== undefined) line += `,"user_agent":${quotedAgent(agent)}`
     const referer = getField(request.headers, 'referer')
     if (referer !== undefined) line += `,"referer":${quote(redactReferer(referer), maxField)}`
     return `${line}}\n`
@@ -52,20 +64,25 @@ export function combinedLine(): LineFormat {
   }
 }
 
-/** Upstream by name, then what its last attempt left. */
-function upstreamFields(name: string, upstream: ExchangeSlots['upstream']): string {
-  let fields = `,"upstream":${JSON.stringify(name)}`
-  if (upstream === undefined) return fields
-  fields += `,"endpoint":${JSON.stringify(upstream.endpoint)},"reused":${upstream.reused}`
-  return upstream.retried ? `${fields},"retried":true` : fields
-}
-
 function routeName(exchange: Exchange): string | undefined {
   return (exchange.slots.route as { readonly name: string } | undefined)?.name
 }
 
 function quote(text: string, most: number): string {
   return JSON.stringify(text.length > most ? `${text.slice(0, most)}…` : text)
+}
+
+/** Quotes values that tend to repeat from line to line: comparing with the last one costs a fraction. Holds that one. */
+function lastQuoted(most: number): (text: string) => string {
+  let last = ''
+  let quoted = '""'
+  return (text) => {
+    if (text !== last) {
+      last = text
+      quoted = quote(text, most)
+    }
+    return quoted
+  }
 }
 
 const combinedUnsafe = /[^\u0020\u0021\u0023-\u005b\u005d-\u007e]/g
