@@ -196,8 +196,8 @@ describe('a request body', () => {
 
 describe('a client that stops reading', () => {
   it('one stream loses that stream after writeMs, and keeps the others', async () => {
-    handle = ({ request }) =>
-      request.headers.includes('x-idle') ? new Promise(() => {}) : answer(200, 'x'.repeat(20))
+    handle = (exchange) =>
+      exchange.request.headers.includes('x-idle') ? new Promise(() => {}) : answer(200, 'x'.repeat(20))
     await open(Buffer.concat([preface, settings([4, 0])]))
     client.send(headers(1, get()))
     client.send(headers(3, get([['x-idle', '1']])))
