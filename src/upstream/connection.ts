@@ -41,6 +41,9 @@ export interface Assignment {
   onFailure(error: GatewayError, stale: boolean): void
 }
 
+/** After a failed write, how long an answer that the origin sent before it closed may still take to come in. */
+const afterWriteErrorMs = 1000
+
 /** Who owns the connection between two assignments. */
 export interface ConnectionOwner {
   /** The response is complete; `reusable` unless either side or the protocol says otherwise. */
@@ -137,8 +140,8 @@ export class UpstreamConnection implements ResponseEvents {
 
   /** Writes part of the request. False: wait for `onDrain`. */
   write(data: string | Uint8Array): boolean {
-    this.#touched = true
     if (this.#writeError !== undefined) return false
+    this.#touched = true
     return typeof data === 'string' ? this.#socket.write(data, 'latin1') : this.#socket.write(data)
   }
 
@@ -213,6 +216,11 @@ export class UpstreamConnection implements ResponseEvents {
     }
     if (this.#paused && this.#pausedSinceMs === 0) this.#pausedSinceMs = nowMs
     const waitedMs = nowMs - this.#sinceMs
+    // Node does not tell of the end of input once a write has failed: what was to be read has been read by now.
+    if (this.#writeError !== undefined && waitedMs >= afterWriteErrorMs) {
+      this.#lose(this.#writeError)
+      return
+    }
     if (nowMs - this.createdMs >= maxLifetimeMs) this.expired = true
     const assignment = this.#assignment
     switch (this.state) {

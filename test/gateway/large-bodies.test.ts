@@ -54,6 +54,8 @@ beforeAll(async () => {
     asked.on('data', (chunk: Buffer) => hash.update(chunk))
     asked.on('end', () => answer.end(hash.digest('hex')))
   })
+  // A POST on a connection that the origin closes just then cannot be sent again.
+  origin.keepAliveTimeout = 120_000
   await new Promise<void>((resolve) => void origin.listen(0, '127.0.0.1', resolve))
   gateway = await startTestGateway({
     workers: 2,
